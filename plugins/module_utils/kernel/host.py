@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where this run looks: the proc and sys trees of the host that is asked. Private to this collection."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import (
+    BadOption,
+    Unavailable,
+    why,
+)
+
+
+class Host:
+    """The trees to read and whether netlink speaks of the same kernel.
+
+    :param procfs: mount point of procfs, or a directory with recorded files.
+    :param sysfs: mount point of sysfs, or a directory with recorded files.
+    :param etc: the configuration directory that belongs to them.
+
+    :attr:`live` is false for recorded files: then nothing but the files is asked, since netlink
+    would answer for the machine that this code runs on.
+    """
+
+    def __init__(self, procfs: str = "/proc", sysfs: str = "/sys", etc: str = "/etc") -> None:
+        for option, path in (("procfs", procfs), ("sysfs", sysfs)):
+            if not os.path.isdir(path):
+                raise BadOption(option, path, "an existing directory")
+        self.procfs = procfs
+        self.sysfs = sysfs
+        self.etc = etc
+        self.live = os.path.exists(os.path.join(procfs, "self", "stat"))
+
+    def proc(self, *parts: str) -> str:
+        return os.path.join(self.procfs, *parts)
+
+    def sys(self, *parts: str) -> str:
+        return os.path.join(self.sysfs, *parts)
+
+    def net(self, *parts: str) -> str:
+        """A path below ``/proc/net``: this process's own network namespace."""
+        return os.path.join(self.procfs, "net", *parts)
+
+    def require_live(self, what: str) -> None:
+        """:raises Unavailable: when only recorded files can be read."""
+        if not self.live:
+            raise Unavailable(f"{what}: {self.procfs} holds recorded files, so netlink is not asked")
+
+
+def read_text(path: str) -> str:
+    """A whole file of procfs, sysfs or /etc; bytes that are no UTF-8 survive as surrogates.
+
+    :raises Unavailable: it does not exist or may not be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise Unavailable(why(error, path)) from error
+
+
+def read_int(path: str) -> int | None:
+    """The integer in *path*, or ``None`` where there is none to be had."""
+    try:
+        return int(read_text(path))
+    except (Unavailable, ValueError):
+        return None

@@ -1,0 +1,95 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# SPDX-FileCopyrightText: nettriage maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: health_facts
+short_description: Network health of a host in one round trip
+version_added: 0.1.0
+description:
+  - Asks the kernel for sockets, protocol counters, interfaces, connection tracking, sysctls, routes, neighbours and
+    the resolver's configuration, and returns them as one bounded structure.
+  - Nothing is judged here. Give the facts to the filter P(nettriage.linux.findings#filter).
+  - Whatever cannot be had, for want of privilege or of a kernel feature, is marked as unavailable with the reason.
+author:
+  - nettriage maintainers (@nettriage)
+extends_documentation_fragment:
+  - nettriage.linux.attributes
+  - nettriage.linux.attributes.read_only
+  - nettriage.linux.attributes.facts
+  - nettriage.linux.target
+  - nettriage.linux.target.sampling
+options:
+  gather_subset:
+    description:
+      - What to gather. V(all) is everything, V(!NAME) leaves one out.
+    type: list
+    elements: str
+    default: [all]
+  as_json:
+    description:
+      - Return the facts as one compact JSON string instead of a structure.
+      - Large structured facts cost the controller time in every later task. The collection's filters take either form.
+    type: bool
+    default: false
+seealso:
+  - module: nettriage.linux.socket_facts
+  - module: nettriage.linux.tcp_counters
+  - module: nettriage.linux.nic_health
+  - module: nettriage.linux.conntrack_facts
+"""
+
+EXAMPLES = r"""
+- name: Look at everything, with the change of every counter over one second
+  nettriage.linux.health_facts:
+    interval: 1
+
+- name: Say what is wrong
+  ansible.builtin.debug:
+    msg: "{{ ansible_facts['nettriage'] | nettriage.linux.findings }}"
+
+- name: Sockets and counters of one container only
+  nettriage.linux.health_facts:
+    gather_subset: [sockets, tcp]
+    netns: pid:4711
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The facts, below one key.
+  returned: always
+  type: dict
+  contains:
+    nettriage:
+      description:
+        - The subsets C(meta), C(sockets), C(tcp), C(nic), C(conntrack), C(sysctl), C(routes) and C(resolver), as far as
+          they were asked for. See C(docs/facts.md) of the collection for every field.
+        - A string with O(as_json=true).
+      returned: always
+      type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nettriage.linux.plugins.module_utils.collect.health import health
+from ansible_collections.nettriage.linux.plugins.module_utils.target import SAMPLING_SPEC, TARGET_SPEC, run
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **TARGET_SPEC,
+            **SAMPLING_SPEC,
+            "gather_subset": {"type": "list", "elements": "str", "default": ["all"]},
+            "as_json": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    run(module, health)
+
+
+if __name__ == "__main__":
+    main()
