@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import struct
 import time
-from typing import Any, Dict, NamedTuple, Optional, Protocol
+from typing import Any, Dict, NamedTuple, Protocol
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable, why
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
@@ -21,7 +21,7 @@ class Window(NamedTuple):
     :ivar top: how many rows a list may have.
     """
 
-    seconds: Optional[float]
+    seconds: float | None
     top: int
 
 

@@ -87,9 +87,7 @@ class Netlink:
     def send(self, message_type: int, payload: bytes, flags: int) -> int:
         """Send one request and return its sequence number."""
         self._sequence += 1
-        header = _HEADER.pack(
-            HEADER_SIZE + len(payload), message_type, flags | NLM_F_REQUEST, self._sequence, 0
-        )
+        header = _HEADER.pack(HEADER_SIZE + len(payload), message_type, flags | NLM_F_REQUEST, self._sequence, 0)
         try:
             # A reader with a large buffer makes the kernel build large messages from the first one on.
             self._socket.recv_into(self.buffer, 0, socket.MSG_DONTWAIT)
