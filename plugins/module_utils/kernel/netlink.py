@@ -38,7 +38,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 
 # The kernel builds dump messages of up to 32 KiB once it has seen a reader with a buffer that large.
 _BUFFER_SIZE = 65536
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 10
 _DUMP_ATTEMPTS = 3
 
 
@@ -62,7 +62,8 @@ class Netlink:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         except OSError as error:
             raise Unavailable(f"netlink family {protocol}: {os.strerror(error.errno or 0)}") from error
-        self._socket.settimeout(_TIMEOUT_S)
+        # A timeout of Python's own would poll before the receive that must not wait.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _TIMEOUT_S, 0))
         self._sequence = 0
         self.buffer = bytearray(_BUFFER_SIZE)
         self.interrupted = False
@@ -107,8 +108,8 @@ class Netlink:
                 length, _, flags, _ = self._socket.recvmsg_into([self.buffer])
             except InterruptedError:
                 continue
-            except socket.timeout as error:
-                raise Unavailable(f"netlink: no answer within {_TIMEOUT_S:.0f} s") from error
+            except BlockingIOError as error:
+                raise Unavailable(f"netlink: no answer within {_TIMEOUT_S} s") from error
             except OSError as error:
                 raise Unavailable(f"netlink: {os.strerror(error.errno or 0)}") from error
             if flags & socket.MSG_TRUNC:
