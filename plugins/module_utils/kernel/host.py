@@ -18,20 +18,26 @@ class Host:
 
     :param procfs: mount point of procfs, or a directory with recorded files.
     :param sysfs: mount point of sysfs, or a directory with recorded files.
-    :param etc: the configuration directory that belongs to them.
+    :param etc: the configuration directory that belongs to them; without it ``/etc``, for recorded files
+        the directory ``etc`` beside *procfs*.
+    :param netns: the option by which its network namespace was entered, ``None`` for the process's own.
 
     :attr:`live` is false for recorded files: then nothing but the files is asked, since netlink
     would answer for the machine that this code runs on.
     """
 
-    def __init__(self, procfs: str = "/proc", sysfs: str = "/sys", etc: str = "/etc") -> None:
+    def __init__(
+        self, procfs: str = "/proc", sysfs: str = "/sys", etc: str | None = None, netns: str | None = None
+    ) -> None:
         for option, path in (("procfs", procfs), ("sysfs", sysfs)):
             if not os.path.isdir(path):
                 raise BadOption(option, path, "an existing directory")
         self.procfs = procfs
         self.sysfs = sysfs
-        self.etc = etc
         self.live = os.path.exists(os.path.join(procfs, "self", "stat"))
+        beside = "/etc" if self.live else os.path.join(os.path.dirname(os.path.abspath(procfs)), "etc")
+        self.etc = beside if etc is None else etc
+        self.netns = netns
 
     def proc(self, *parts: str) -> str:
         return os.path.join(self.procfs, *parts)
