@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the lab.
+
+``lab``          a fresh :class:`netlab.Lab`, removed after the test in every case
+``shared_lab``   the same for all tests of one module
+``audit``        ``audit(namespace)``: the real collectors in the namespace and the real rules: :class:`auditing.Audit`
+``audits``       ``audits(one, other, ...)``: several namespaces at the same time, so that one interval serves all
+
+Without root the tests of this directory are skipped, and with ``CI`` set in the environment they fail.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Iterator
+
+import pytest
+
+from ansible_collections.nettriage.linux.tests.lab import auditing, netlab
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lab_is_possible() -> Iterator[None]:
+    """Remove what dead runs left; skip where no namespaces can be made, fail there in CI."""
+    reason = netlab.missing()
+    if reason is not None:
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    netlab.sweep()
+    yield
+    netlab.sweep()
+
+
+@pytest.fixture
+def lab() -> Iterator[netlab.Lab]:
+    """A lab for one test."""
+    with netlab.Lab() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_lab() -> Iterator[netlab.Lab]:
+    """A lab for all tests of a module."""
+    with netlab.Lab() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def audit() -> auditing.AuditOne:
+    """Audit one namespace."""
+    return auditing.audit
+
+
+@pytest.fixture(scope="session")
+def audits() -> auditing.AuditMany:
+    """Audit several namespaces at the same time."""
+    return auditing.audits

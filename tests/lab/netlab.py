@@ -1,0 +1,351 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Networks made of namespaces, in which faults stand for real.
+
+A :class:`Lab` owns everything that it makes: namespaces named ``nt-lab-PID-START-SERIAL-LABEL``, the virtual cables
+between them and the processes in them. :meth:`Lab.close` removes all of it, whatever happened before. What a run
+that was killed left behind is removed by :func:`sweep`, which knows dead runs by the pid and start time in the name.
+Nothing of the host's own network is touched: cables are made inside the namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import itertools
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, Callable, Iterator
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ACTORS = os.path.join(HERE, "actors")
+_RUN_NETNS = "/run/netns"
+_PREFIX = "nt-lab"
+_NAME = re.compile(_PREFIX + r"-(\d+)-(\d+)-\d+-[a-z0-9]+\Z")
+_CLONE_NEWNET = 0x40000000
+_COMMAND_TIMEOUT_S = 20.0
+_POLL_S = 0.01
+_serial = itertools.count()
+
+
+class LabError(Exception):
+    """The lab could not be built as wanted; the message holds what the failing program said."""
+
+
+def wait_until(condition: Callable[[], object], what: str, deadline_s: float = 10.0) -> None:
+    """Return as soon as *condition* holds.
+
+    :param what: what is waited for, for the message.
+    :raises LabError: it did not hold within *deadline_s* seconds.
+    """
+    end = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > end:
+            raise LabError(f"not within {deadline_s:g} s: {what}")
+        time.sleep(_POLL_S)
+
+
+def command(*argv: str, stdin: str | None = None) -> str:
+    """Run one program on the host and return what it printed.
+
+    :raises LabError: it failed; the message is what it said.
+    """
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S, check=False)
+    if done.returncode:
+        raise LabError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def missing() -> str | None:
+    """Why no lab can be built on this machine; ``None`` where it can."""
+    if os.geteuid() != 0:
+        return "the lab builds network namespaces: run it as root"
+    name = f"{_PREFIX}-{os.getpid()}-{_started_at(os.getpid())}-{next(_serial)}-try"
+    try:
+        command("ip", "netns", "add", name)
+        command("ip", "netns", "del", name)
+        command("nft", "--version")
+        command("ss", "--version")
+    except (LabError, OSError) as error:
+        return f"the lab cannot be built here: {error}"
+    return None
+
+
+def sweep() -> list[str]:
+    """Remove the namespaces, with their processes, of runs that are gone; return their names."""
+    removed = []
+    for name in _namespaces():
+        found = _NAME.match(name)
+        if found and _started_at(int(found[1])) != int(found[2]):
+            _remove(name)
+            removed.append(name)
+    return removed
+
+
+def _namespaces() -> list[str]:
+    try:
+        return os.listdir(_RUN_NETNS)
+    except FileNotFoundError:
+        return []
+
+
+def _started_at(pid: int) -> int | None:
+    """When *pid* started, in clock ticks since boot (field 22 of proc_pid_stat(5)); tells it from a later namesake."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except OSError:
+        return None
+
+
+def _remove(name: str) -> None:
+    """End what runs in namespace *name*, then delete it."""
+    with contextlib.suppress(LabError):
+        for pid in command("ip", "netns", "pids", name).split():
+            if int(pid) != os.getpid():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+    with contextlib.suppress(LabError):
+        command("ip", "netns", "del", name)
+
+
+def _setns(descriptor: int) -> None:
+    """setns(2) for the calling thread; the standard library has it only since Python 3.12."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(descriptor, _CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+class Actor:
+    """A real program of ``tests/lab/actors`` that runs in a namespace.
+
+    Each line that it prints is one JSON object; the first says that it stands as wanted. It ends with this process
+    at the latest (``PR_SET_PDEATHSIG``).
+    """
+
+    def __init__(self, argv: list[str], name: str) -> None:
+        self.name = name
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.pid = self._process.pid
+        self._pending = b""
+
+    def say(self, word: str = "go") -> None:
+        """Send one line to the actor's standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(word.encode() + b"\n")
+        self._process.stdin.flush()
+
+    def hear(self, deadline_s: float = 20.0) -> dict[str, Any]:
+        """The next object that the actor prints.
+
+        :raises LabError: it ended, or printed nothing in time.
+        """
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        end = time.monotonic() + deadline_s
+        while b"\n" not in self._pending:
+            ready, _, _ = select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
+            if not ready:
+                raise LabError(f"{self.name}: said nothing for {deadline_s:g} s")
+            block = os.read(descriptor, 65536)
+            if not block:
+                raise LabError(f"{self.name}: ended: {self._last_words()}")
+            self._pending += block
+        line, _, self._pending = self._pending.partition(b"\n")
+        said: dict[str, Any] = json.loads(line)
+        return said
+
+    def _last_words(self) -> str:
+        assert self._process.stderr is not None
+        self._process.wait(_COMMAND_TIMEOUT_S)
+        return self._process.stderr.read().decode(errors="replace").strip()
+
+    def stop(self) -> None:
+        """End the process and wait for it."""
+        self._process.kill()
+        self._process.wait(_COMMAND_TIMEOUT_S)
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+class Namespace:
+    """One network namespace: a host of the lab.
+
+    :ivar name: as ``ip netns`` knows it.
+    :ivar label: the short name that the test gave it.
+    """
+
+    def __init__(self, lab: Lab, name: str, label: str) -> None:
+        self.lab = lab
+        self.name = name
+        self.label = label
+
+    @property
+    def path(self) -> str:
+        return os.path.join(_RUN_NETNS, self.name)
+
+    def run(self, *argv: str, stdin: str | None = None) -> str:
+        """Run a program in this namespace and return what it printed.
+
+        :raises LabError: it failed.
+        """
+        return command("ip", "netns", "exec", self.name, *argv, stdin=stdin)
+
+    def ip(self, arguments: str) -> str:
+        """Run ``ip ARGUMENTS`` in this namespace; the arguments are split at spaces."""
+        return command("ip", "-n", self.name, *arguments.split())
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """The calling thread is in this namespace within the block: sockets made there stay in it."""
+        here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            there = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _setns(there)
+            finally:
+                os.close(there)
+            try:
+                yield
+            finally:
+                _setns(here)
+        finally:
+            os.close(here)
+
+    def sysctl(self, key: str, value: object | None = None) -> str:
+        """The value of *key* (``net.ipv4.ip_forward``) in this namespace, after writing *value* where one is given."""
+        path = "/proc/sys/" + key.replace(".", "/")
+        with self.entered():
+            if value is not None:
+                descriptor = os.open(path, os.O_WRONLY)
+                try:
+                    os.write(descriptor, str(value).encode())
+                finally:
+                    os.close(descriptor)
+            with open(path) as file:
+                return " ".join(file.read().split())
+
+    def nft(self, ruleset: str) -> None:
+        """Load an nftables ruleset into this namespace."""
+        self.run("nft", "-f", "-", stdin=ruleset)
+
+    def unfiltered(self) -> None:
+        """Remove every nftables rule of this namespace."""
+        self.run("nft", "flush", "ruleset")
+
+    def counter(self, name: str) -> int:
+        """An absolute counter of this namespace as ``nstat`` names it (``TcpExtListenDrops``)."""
+        table = json.loads(self.run("nstat", "-azsj"))["kernel"]
+        return int(table[name])
+
+    def ss(self, arguments: str) -> list[str]:
+        """The lines that ``ss -H -n ARGUMENTS`` prints in this namespace."""
+        return self.run("ss", "-H", "-n", *arguments.split()).splitlines()
+
+    def start(self, program: str, *arguments: object, ready: bool = True) -> Actor:
+        """Start ``tests/lab/actors/PROGRAM.py`` here; return once it says that it stands."""
+        actor = Actor(
+            [
+                *("ip", "netns", "exec", self.name, sys.executable, "-ES"),
+                os.path.join(ACTORS, program + ".py"),
+                *map(str, arguments),
+            ],
+            f"{program} in {self.label}",
+        )
+        self.lab.own(actor)
+        if ready:
+            actor.hear()
+        return actor
+
+
+class Link:
+    """A virtual cable between two namespaces: the interface names and the IPv4 addresses of its two ends."""
+
+    def __init__(self, interfaces: tuple[str, str], addresses: tuple[str, str]) -> None:
+        self.interfaces = interfaces
+        self.addresses = addresses
+
+
+class Lab:
+    """Builds namespaces, cables and processes, and removes them at :meth:`close`. Also a context manager."""
+
+    def __init__(self) -> None:
+        self.namespaces: list[Namespace] = []
+        self._actors: list[Actor] = []
+        self._subnets = itertools.count(1)
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def own(self, actor: Actor) -> None:
+        """Have *actor* ended with this lab."""
+        self._actors.append(actor)
+
+    def namespace(self, label: str) -> Namespace:
+        """A new namespace with its loopback up and usable IPv6 addresses at once (no duplicate detection)."""
+        name = f"{_PREFIX}-{os.getpid()}-{_started_at(os.getpid())}-{next(_serial)}-{label}"
+        if not _NAME.match(name):
+            raise LabError(f"label: {label!r} is not accepted; give lower-case letters and digits")
+        made = Namespace(self, name, label)
+        # Listed before it is made: what an interrupt leaves half done is removed as well.
+        self.namespaces.append(made)
+        command("ip", "netns", "add", name)
+        made.ip("link set lo up")
+        for scope in ("all", "default"):
+            with contextlib.suppress(FileNotFoundError):
+                made.sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
+        return made
+
+    def connect(self, left: Namespace, right: Namespace, subnet: str | None = None, mtu: int = 1500) -> Link:
+        """A veth pair, up, between two namespaces: ``.1`` at *left*, ``.2`` at *right*.
+
+        :param subnet: the first three numbers of a /24, such as ``10.9.1``; by default the next free one.
+        """
+        net = subnet or f"10.77.{next(self._subnets)}"
+        serial = net.rpartition(".")[2]
+        ends = (f"to-{right.label[:7]}-{serial}", f"to-{left.label[:7]}-{serial}")
+        command(
+            *("ip", "link", "add", ends[0], "mtu", str(mtu), "netns", left.name, "type", "veth"),
+            *("peer", "name", ends[1], "mtu", str(mtu), "netns", right.name),
+        )
+        for host, interface, number in ((left, ends[0], 1), (right, ends[1], 2)):
+            host.ip(f"address add {net}.{number}/24 dev {interface}")
+            host.ip(f"link set {interface} up")
+        return Link(ends, (f"{net}.1", f"{net}.2"))
+
+    def pair(self, left: str = "client", right: str = "server") -> tuple[Namespace, Namespace, Link]:
+        """Two hosts on one cable."""
+        one, other = self.namespace(left), self.namespace(right)
+        return one, other, self.connect(one, other)
+
+    def routed(self, left: str = "client", right: str = "server") -> tuple[Namespace, Namespace, Namespace, Link]:
+        """Two hosts with a router between them, each with a default route to it: (left, router, right, ends).
+
+        The returned link holds the outer interfaces and addresses: the left host's and the right host's.
+        """
+        one, router, other = self.namespace(left), self.namespace("router"), self.namespace(right)
+        router.sysctl("net.ipv4.ip_forward", 1)
+        near, far = self.connect(one, router), self.connect(router, other)
+        one.ip(f"route add default via {near.addresses[1]}")
+        other.ip(f"route add default via {far.addresses[0]}")
+        ends = (near.interfaces[0], far.interfaces[1])
+        return one, router, other, Link(ends, (near.addresses[0], far.addresses[1]))
+
+    def close(self) -> None:
+        """End the processes, then remove the namespaces and with them every cable."""
+        while self._actors:
+            self._actors.pop().stop()
+        while self.namespaces:
+            _remove(self.namespaces.pop().name)
