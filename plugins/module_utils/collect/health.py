@@ -31,16 +31,18 @@ SUBSETS: dict[str, Subset] = {
     "routes": routes,
     "resolver": resolver,
 }
+META: Subset = meta
 
 
 def health(host: Host, params: dict[str, Any]) -> dict[str, Any]:
     """The result of the module: ``ansible_facts`` with the wanted subsets, as a structure or a JSON string."""
     started = meta.start()
     names = wanted(params["gather_subset"])
-    facts = gather(host, {name: SUBSETS[name] for name in names}, params["interval"], params["top"])
+    subsets = {"meta": META, **{name: SUBSETS[name] for name in names}}
+    facts = gather(host, subsets, params["interval"], params["top"])
+    facts["meta"].update(meta.closing(names, started))
     if "tcp" in facts and facts["tcp"].get("rates"):
         facts["tcp"]["rates"] = _moving(facts["tcp"]["rates"])
-    facts = {"meta": meta.facts(host, params, names, started), **facts}
     return {"ansible_facts": {"nettriage": compact(facts) if params["as_json"] else facts}}
 
 

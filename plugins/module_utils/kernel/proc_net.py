@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The counter files of ``/proc/net``: their forms, and how two readings compare. Private to this collection.
+
+Fields come and go between kernels, so nothing here knows a field's position except in ``softnet_stat``,
+which has no header. Sources: ``net/ipv4/proc.c``, ``net/ipv6/proc.c``, ``net/core/net-procfs.c``.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, NamedTuple, Optional
+
+Table = Dict[str, Dict[str, int]]
+Deltas = Dict[str, Dict[str, Optional[int]]]
+
+# Fields that are states or constants: they have no change and no rate.
+GAUGES = {
+    "Ip": ("Forwarding", "DefaultTTL"),
+    "Tcp": ("RtoAlgorithm", "RtoMin", "RtoMax", "MaxConn", "CurrEstab"),
+    "MPTcpExt": ("MPCurrEstab",),
+}
+
+# softnet_stat: the columns that have a meaning everywhere, and those that came later.
+_PROCESSED, _DROPPED, _SQUEEZED, _RECEIVED_RPS, _FLOW_LIMIT, _CPU = 0, 1, 2, 9, 10, 12
+_U32 = 1 << 32
+
+
+class Softnet(NamedTuple):
+    """One CPU's receive path. The kernel prints 32 bits of each counter.
+
+    :ivar cpu: its number, ``None`` where the kernel does not print it (before 5.10).
+    :ivar received_rps: inter-processor interrupts for receive packet steering; ``None`` before 2.6.35.
+    :ivar flow_limit: packets dropped by the flow limit; ``None`` before 3.11.
+    """
+
+    cpu: int | None
+    processed: int
+    dropped: int
+    squeezed: int
+    received_rps: int | None
+    flow_limit: int | None
+
+
+def paired_lines(text: str) -> tuple[Table, list[str]]:
+    """``snmp`` and ``netstat``: a line of names, then a line of values, each begun by its group.
+
+    :returns: the groups, and one sentence for each thing that was damaged. A truncated line keeps the
+        fields that have both a name and a whole value.
+    """
+    table: Table = {}
+    damage: list[str] = []
+    group = ""
+    names: list[str] = []
+    for line in text.splitlines():
+        label, colon, rest = line.partition(":")
+        if not colon:
+            if line.strip():
+                damage.append("a line has no group")
+            continue
+        if label != group or not names:
+            if names:
+                damage.append(f"{group}: the line of values is missing")
+            group, names = label, rest.split()
+            continue
+        values = rest.split()
+        if not text.endswith("\n") and text.endswith(line) and values:
+            # The last number may have lost digits.
+            values.pop()
+        if len(values) != len(names):
+            damage.append(f"{group}: {len(names)} names but {len(values)} values")
+        fields = table.setdefault(group, {})
+        unread = [name for name, value in zip(names, values) if not _put(fields, name, value)]
+        if unread:
+            damage.append(f"{group}: no number in {', '.join(unread[:3])}")
+        group = ""
+    names: list[str] = []
+    if names:
+        damage.append(f"{group}: the line of values is missing")
+    return table, damage
+
+
+def snmp6(text: str) -> tuple[Table, list[str]]:
+    """``snmp6``: one counter a line; ``Ip6InReceives`` is ``InReceives`` of the group ``Ip6``."""
+    table: Table = {}
+    damaged = 0
+    for line in _whole_lines(text):
+        words = line.split()
+        group, six, name = words[0].partition("6") if len(words) == 2 else ("", "", "")
+        if not (name and _put(table.setdefault(group + six, {}), name, words[1])):
+            damaged += 1
+    return {group: fields for group, fields in table.items() if fields}, _damaged_lines(damaged)
+
+
+def sockstat(text: str) -> tuple[Table, list[str]]:
+    """``sockstat`` and ``sockstat6``: ``TCP: inuse 1 orphan 0 ...``; memory is in pages, except FRAG's in bytes."""
+    table: Table = {}
+    damaged = 0
+    for line in _whole_lines(text):
+        label, colon, rest = line.partition(":")
+        words = rest.split()
+        pairs = list(zip(words[::2], words[1::2]))
+        fields: dict[str, int] = {}
+        taken = [_put(fields, name, value) for name, value in pairs]
+        if not colon or len(words) % 2 or not all(taken):
+            damaged += 1
+        if fields:
+            table[label] = fields
+    return table, _damaged_lines(damaged)
+
+
+def softnet_stat(text: str) -> tuple[list[Softnet], list[str]]:
+    """``softnet_stat``: a row of hexadecimal columns for each CPU that is online."""
+    rows: list[Softnet] = []
+    damaged = 0
+    for line in _whole_lines(text):
+        try:
+            columns = [int(word, 16) for word in line.split()]
+        except ValueError:
+            damaged += 1
+            continue
+        if len(columns) <= _SQUEEZED or (rows and rows[0].cpu is not None and len(columns) <= _CPU):
+            damaged += 1
+            continue
+        later = [columns[i] if len(columns) > i else None for i in (_CPU, _RECEIVED_RPS, _FLOW_LIMIT)]
+        rows.append(Softnet(later[0], columns[_PROCESSED], columns[_DROPPED], columns[_SQUEEZED], later[1], later[2]))
+    return rows, _damaged_lines(damaged)
+
+
+def cpu_table(text: str) -> tuple[list[dict[str, int]], list[str]]:
+    """``stat/*``: a line of names, then a row of hexadecimal numbers for each possible CPU.
+
+    A name that stands twice (``stat/arp_cache`` of some kernels) keeps its first column.
+    """
+    lines = _whole_lines(text)
+    names = lines[0].split() if lines else []
+    rows: list[dict[str, int]] = []
+    damaged = 0
+    for line in lines[1:]:
+        try:
+            values = [int(word, 16) for word in line.split()]
+        except ValueError:
+            damaged += 1
+            continue
+        damaged += len(values) != len(names)
+        row: dict[str, int] = {}
+        for name, value in zip(names, values):
+            row.setdefault(name, value)
+        rows.append(row)
+    return rows, _damaged_lines(damaged)
+
+
+def deltas(before: Table, now: Table) -> Deltas:
+    """The change of every counter of *now*.
+
+    ``None`` where there is nothing to compare with, and where the counter went back: it was reset, or
+    wrapped (``unsigned long`` on a 32-bit kernel), and the true change is not known.
+    """
+    return {group: group_deltas(group, before.get(group), fields) for group, fields in now.items()}
+
+
+def group_deltas(group: str, before: dict[str, int] | None, now: dict[str, int]) -> dict[str, int | None]:
+    """:func:`deltas` of one group."""
+    gauges = GAUGES.get(group, ())
+    result: dict[str, int | None] = {}
+    for name, value in now.items():
+        if name in gauges:
+            continue
+        first = (before or {}).get(name)
+        # The kernel prints ICMP types only once they have been seen: absent is zero.
+        if first is None and name.startswith(("InType", "OutType")):
+            first = 0
+        result[name] = None if first is None or value < first else value - first
+    return result
+
+
+def wrapped_u32(before: int | None, now: int | None) -> int | None:
+    """The change of a counter of which 32 bits are shown; half the range or more is no change but a reset."""
+    if before is None or now is None:
+        return None
+    change = (now - before) % _U32
+    return change if change < _U32 // 2 else None
+
+
+def rates(change: Deltas, seconds: float) -> dict[str, dict[str, float | None]]:
+    """*change* per second."""
+    return {
+        group: {name: per_second(delta, seconds) for name, delta in fields.items()} for group, fields in change.items()
+    }
+
+
+def per_second(delta: int | None, seconds: float | None) -> float | None:
+    return None if delta is None or not seconds else round(delta / seconds, 3)
+
+
+def _whole_lines(text: str) -> list[str]:
+    """The lines that are not empty, without a last one that lost its end: its number may have lost digits."""
+    lines = text.split("\n")
+    return [line for line in lines[:-1] if line.strip()]
+
+
+def _damaged_lines(count: int) -> list[str]:
+    return [f"{count} lines are damaged"] if count else []
+
+
+def _put(fields: dict[str, int], name: str, value: str) -> bool:
+    try:
+        fields[name] = int(value)
+    except ValueError:
+        return False
+    return True
