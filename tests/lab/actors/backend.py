@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server that accepts at once: ``backend.py COMMAND MODE ADDRESS:PORT...``.
+
+MODE is what it does with a connection: ``serve`` reads until the peer closes and closes then, ``hold`` keeps it and
+reads nothing, ``leave`` closes it first, ``keep`` reads but never closes.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import sys
+
+from stage import endpoint, enter, say, told
+
+_BLOCK = 1 << 18
+
+
+class Backend:
+    """All listeners and connections of the process, behind one epoll instance."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.poll = select.epoll()
+        self.listeners: dict[int, socket.socket] = {}
+        self.connections: dict[int, socket.socket] = {}
+
+    def listen(self, where: str) -> None:
+        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(endpoint(where))
+        server.listen(4096)
+        server.setblocking(False)
+        self.listeners[server.fileno()] = server
+        self.poll.register(server, select.EPOLLIN)
+
+    def step(self) -> None:
+        for descriptor, _ in self.poll.poll(0.2, 512):
+            if descriptor in self.listeners:
+                self.accept(self.listeners[descriptor])
+            elif descriptor in self.connections:
+                self.read(self.connections[descriptor])
+
+    def accept(self, server: socket.socket) -> None:
+        for _ in range(512):
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            if self.mode == "leave":
+                connection.close()
+                continue
+            connection.setblocking(False)
+            self.connections[connection.fileno()] = connection
+            if self.mode != "hold":
+                self.poll.register(connection, select.EPOLLIN)
+
+    def read(self, connection: socket.socket) -> None:
+        try:
+            if connection.recv(_BLOCK):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self.poll.unregister(connection)
+        if self.mode != "keep":
+            del self.connections[connection.fileno()]
+            connection.close()
+
+
+def main(command: str, mode: str, *where: str) -> None:
+    enter(command)
+    backend = Backend(mode)
+    for each in where:
+        backend.listen(each)
+    say(listening=where)
+    while told(0) != "stop":
+        backend.step()
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,36 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sends UDP datagrams for as long as the lab stands: ``datagrams.py COMMAND COUNT SIZE SOURCE ADDRESS:PORT...``.
+
+COUNT of SIZE bytes to each destination at each step, from address SOURCE (``0.0.0.0`` for any).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+
+from stage import endpoint, enter, say, stay
+
+
+def main(command: str, count: str, size: str, source: str, *where: str) -> None:
+    enter(command)
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.setblocking(False)
+    sender.bind((source, 0))
+    destinations = [endpoint(each) for each in where]
+    payload = b"n" * int(size)
+
+    def send() -> None:
+        for destination in destinations:
+            for _ in range(int(count)):
+                with contextlib.suppress(OSError):  # an unreachable neighbour or a full queue is the point of some labs
+                    sender.sendto(payload, destination)
+
+    send()
+    say(sending=len(destinations))
+    stay(send)
+
+
+main(*sys.argv[1:])

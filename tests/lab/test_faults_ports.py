@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ephemeral ports and TIME_WAIT."""
+
+from __future__ import annotations
+
+from ansible_collections.nettriage.linux.tests.lab.auditing import AuditMany
+from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace
+
+CAPACITY = 200
+PORT_RANGE = "40001 40200"
+
+
+def _client(lab: Lab, label: str, server: Namespace) -> tuple[Namespace, str]:
+    """A client with few ephemeral ports, and the server's address as it sees it."""
+    client = lab.namespace(label)
+    server_address = lab.connect(client, server).addresses[1]
+    client.sysctl("net.ipv4.ip_local_port_range", PORT_RANGE)
+    client.sysctl("net.ipv4.tcp_tw_reuse", 0)
+    return client, server_address
+
+
+def _time_wait(client: Namespace) -> int:
+    return len(client.ss("-t state time-wait"))
+
+
+def test_one_backend_takes_all_ports(lab: Lab, audits: AuditMany) -> None:
+    """connect() fails with EADDRNOTAVAIL towards one backend; the same TIME_WAIT over many backends is no trouble."""
+    server = lab.namespace("server")
+    sick, one = _client(lab, "sick", server)
+    twin, many = _client(lab, "twin", server)
+    ports = range(8001, 8021)
+    server.start("backend", "backend", "serve", *(f"0.0.0.0:{port}" for port in ports))
+
+    said = sick.start("client", "greedy", "close", CAPACITY + 1, f"{one}:8001", ready=False).hear()
+    assert said["connected"] == CAPACITY and set(said["errors"]) == {"EADDRNOTAVAIL"}
+    twin.start("client", "modest", "close", CAPACITY // len(ports), *(f"{many}:{port}" for port in ports))
+    assert _time_wait(sick) == _time_wait(twin) == CAPACITY
+
+    found, healthy = audits(sick, twin)
+    finding = found.names("tcp.ephemeral_ports", one, "8001")
+    assert finding["severity"] == "critical"
+    assert {"port_range", "tw_reuse"} & {remedy["remedy"] for remedy in finding["remedies"]} or finding["remedies"]
+    (row,) = found.facts["sockets"]["tcp"]["destinations"]
+    assert (row["ports_used"], row["capacity"], row["port_usage"]) == (CAPACITY, CAPACITY, 1.0)
+    healthy.silent("tcp.ephemeral_ports")
+    assert healthy.facts["sockets"]["tcp"]["destinations_total"] == len(ports)
+
+
+def test_a_pool_that_leaks_is_not_called_time_wait(lab: Lab, audits: AuditMany) -> None:
+    """Ports held by ESTABLISHED: the finding says so and names the process that holds them."""
+    server = lab.namespace("server")
+    sick, address = _client(lab, "sick", server)
+    server.start("backend", "backend", "keep", "0.0.0.0:8001")
+    holder = sick.start("client", "hoarder", "hold", CAPACITY * 9 // 10, f"{address}:8001")
+
+    (found,) = audits(sick)
+    finding = found.names("tcp.ephemeral_ports", address, "8001", "hoarder", holder.pid)
+    assert finding["severity"] == "critical"
+    assert "established" in (finding["cause"] + str(finding["evidence"])).lower()
+
+
+def test_inbound_time_wait_is_no_port_trouble(lab: Lab, audits: AuditMany) -> None:
+    """A server that closes first has TIME_WAIT on its own listener's port: no ephemeral port is used."""
+    client, server, link = lab.pair()
+    server.sysctl("net.ipv4.ip_local_port_range", "40001 40200")
+    server.start("backend", "closer", "leave", f"{link.addresses[1]}:40100")
+    client.start("client", "visitor", "close", 2 * CAPACITY, f"{link.addresses[1]}:40100")
+    assert _time_wait(server) >= CAPACITY
+
+    (healthy,) = audits(server)
+    healthy.silent("tcp.ephemeral_ports")
+    assert healthy.facts["sockets"]["tcp"]["destinations_total"] == 0
+
+
+def test_time_wait_overflow(lab: Lab, audits: AuditMany) -> None:
+    """More TIME_WAIT than tcp_max_tw_buckets: connections are forgotten early."""
+    server = lab.namespace("server")
+    sick, one = _client(lab, "sick", server)
+    twin, other = _client(lab, "twin", server)
+    sick.sysctl("net.ipv4.tcp_max_tw_buckets", 20)
+    server.start("backend", "backend", "serve", "0.0.0.0:8001")
+    sick.start("client", "churner", "churn", 3, f"{one}:8001")
+    twin.start("client", "churner", "churn", 1, f"{other}:8001")
+
+    found, healthy = audits(sick, twin)
+    assert sick.counter("TcpExtTCPTimeWaitOverflow") > 0
+    found.one("tcp.time_wait_overflow")
+    assert found.facts["tcp"]["delta"]["TcpExt"]["TCPTimeWaitOverflow"] > 0
+    healthy.silent("tcp.time_wait_overflow")
