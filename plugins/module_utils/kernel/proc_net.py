@@ -23,6 +23,7 @@ GAUGES = {
 # softnet_stat: the columns that have a meaning everywhere, and those that came later.
 _PROCESSED, _DROPPED, _SQUEEZED, _RECEIVED_RPS, _FLOW_LIMIT, _CPU = 0, 1, 2, 9, 10, 12
 _U32 = 1 << 32
+_MAX_DIGITS, _MAX_HEX_DIGITS = 20, 16
 
 
 class Softnet(NamedTuple):
@@ -50,31 +51,31 @@ def paired_lines(text: str) -> tuple[Table, list[str]]:
     table: Table = {}
     damage: list[str] = []
     group = ""
-    names: list[str] = []
-    for line in text.splitlines():
+    names: list[str] | None = None
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
         label, colon, rest = line.partition(":")
-        if not colon:
-            if line.strip():
-                damage.append("a line has no group")
+        if not (colon and _is_name(label)):
+            if line:
+                damage.append(f"line {number + 1} has no group")
             continue
-        if label != group or not names:
-            if names:
+        if names is None or label != group:
+            if names is not None:
                 damage.append(f"{group}: the line of values is missing")
             group, names = label, rest.split()
             continue
         values = rest.split()
-        if not text.endswith("\n") and text.endswith(line) and values:
-            # The last number may have lost digits.
-            values.pop()
+        if number == len(lines) - 1:
+            # A line that lost its end may have lost digits of its last number.
+            values = values[:-1]
         if len(values) != len(names):
             damage.append(f"{group}: {len(names)} names but {len(values)} values")
         fields = table.setdefault(group, {})
-        unread = [name for name, value in zip(names, values) if not _put(fields, name, value)]
+        unread = sum([not _put(fields, name, value) for name, value in zip(names, values)])
         if unread:
-            damage.append(f"{group}: no number in {', '.join(unread[:3])}")
-        group = ""
-    names: list[str] = []
-    if names:
+            damage.append(f"{group}: {unread} values are no numbers")
+        names = None
+    if names is not None:
         damage.append(f"{group}: the line of values is missing")
     return table, damage
 
@@ -82,8 +83,8 @@ def paired_lines(text: str) -> tuple[Table, list[str]]:
 def snmp6(text: str) -> tuple[Table, list[str]]:
     """``snmp6``: one counter a line; ``Ip6InReceives`` is ``InReceives`` of the group ``Ip6``."""
     table: Table = {}
-    damaged = 0
-    for line in _whole_lines(text):
+    lines, damaged = _whole_lines(text)
+    for line in lines:
         words = line.split()
         group, six, name = words[0].partition("6") if len(words) == 2 else ("", "", "")
         if not (name and _put(table.setdefault(group + six, {}), name, words[1])):
@@ -94,16 +95,16 @@ def snmp6(text: str) -> tuple[Table, list[str]]:
 def sockstat(text: str) -> tuple[Table, list[str]]:
     """``sockstat`` and ``sockstat6``: ``TCP: inuse 1 orphan 0 ...``; memory is in pages, except FRAG's in bytes."""
     table: Table = {}
-    damaged = 0
-    for line in _whole_lines(text):
+    lines, damaged = _whole_lines(text)
+    for line in lines:
         label, colon, rest = line.partition(":")
         words = rest.split()
         pairs = list(zip(words[::2], words[1::2]))
         fields: dict[str, int] = {}
         taken = [_put(fields, name, value) for name, value in pairs]
-        if not colon or len(words) % 2 or not all(taken):
-            damaged += 1
-        if fields:
+        named = bool(colon) and _is_name(label)
+        damaged += not named or len(words) % 2 or not all(taken)
+        if named and fields:
             table[label] = fields
     return table, _damaged_lines(damaged)
 
@@ -111,14 +112,10 @@ def sockstat(text: str) -> tuple[Table, list[str]]:
 def softnet_stat(text: str) -> tuple[list[Softnet], list[str]]:
     """``softnet_stat``: a row of hexadecimal columns for each CPU that is online."""
     rows: list[Softnet] = []
-    damaged = 0
-    for line in _whole_lines(text):
-        try:
-            columns = [int(word, 16) for word in line.split()]
-        except ValueError:
-            damaged += 1
-            continue
-        if len(columns) <= _SQUEEZED or (rows and rows[0].cpu is not None and len(columns) <= _CPU):
+    lines, damaged = _whole_lines(text)
+    for line in lines:
+        columns = _hex_columns(line)
+        if columns is None or len(columns) <= _SQUEEZED or (rows and rows[0].cpu is not None and len(columns) <= _CPU):
             damaged += 1
             continue
         later = [columns[i] if len(columns) > i else None for i in (_CPU, _RECEIVED_RPS, _FLOW_LIMIT)]
@@ -131,14 +128,12 @@ def cpu_table(text: str) -> tuple[list[dict[str, int]], list[str]]:
 
     A name that stands twice (``stat/arp_cache`` of some kernels) keeps its first column.
     """
-    lines = _whole_lines(text)
+    lines, damaged = _whole_lines(text)
     names = lines[0].split() if lines else []
     rows: list[dict[str, int]] = []
-    damaged = 0
     for line in lines[1:]:
-        try:
-            values = [int(word, 16) for word in line.split()]
-        except ValueError:
+        values = _hex_columns(line)
+        if values is None:
             damaged += 1
             continue
         damaged += len(values) != len(names)
@@ -192,19 +187,35 @@ def per_second(delta: int | None, seconds: float | None) -> float | None:
     return None if delta is None or not seconds else round(delta / seconds, 3)
 
 
-def _whole_lines(text: str) -> list[str]:
-    """The lines that are not empty, without a last one that lost its end: its number may have lost digits."""
-    lines = text.split("\n")
-    return [line for line in lines[:-1] if line.strip()]
+def _whole_lines(text: str) -> tuple[list[str], int]:
+    """The lines that are not empty, and how many were left out: a last one without its end may have lost digits."""
+    *lines, last = text.split("\n")
+    return [line for line in lines if line.strip()], int(bool(last))
 
 
 def _damaged_lines(count: int) -> list[str]:
-    return [f"{count} lines are damaged"] if count else []
+    return [f"{count} line{'s are' if count > 1 else ' is'} damaged"] if count else []
 
 
 def _put(fields: dict[str, int], name: str, value: str) -> bool:
-    try:
-        fields[name] = int(value)
-    except ValueError:
+    """Take *value* if it is a number of at most 64 bits and *name* is one that the kernel could have written."""
+    digits = value[1:] if value[:1] == "-" else value
+    if not (_is_name(name) and digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
         return False
+    fields[name] = int(value)
     return True
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.isidentifier()
+
+
+def _hex_columns(line: str) -> list[int] | None:
+    """The numbers of a row, ``None`` where one of them is none."""
+    words = line.split()
+    if not all(word.isalnum() and len(word) <= _MAX_HEX_DIGITS for word in words):
+        return None
+    try:
+        return [int(word, 16) for word in words]
+    except ValueError:
+        return None

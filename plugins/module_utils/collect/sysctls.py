@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel parameters that matter to a network's health. Private to this collection."""
+
+from __future__ import annotations
+
+from typing import Dict, List, NamedTuple, Union
+
+from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sysctl
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
+
+Value = Union[int, List[int], List[str], str, None]
+
+# Keys of one number, by the directory that they lie in.
+_NUMBERS = {
+    "net.core": """
+        busy_poll busy_read dev_weight netdev_budget netdev_budget_usecs netdev_max_backlog optmem_max
+        rmem_default rmem_max rps_sock_flow_entries somaxconn wmem_default wmem_max""",
+    "net.ipv4": """
+        icmp_ratelimit ip_forward ip_no_pmtu_disc ip_unprivileged_port_start
+        tcp_abort_on_overflow tcp_adv_win_scale tcp_autocorking tcp_base_mss tcp_dsack tcp_early_retrans tcp_ecn
+        tcp_fastopen tcp_fin_timeout tcp_frto tcp_keepalive_intvl tcp_keepalive_probes tcp_keepalive_time
+        tcp_limit_output_bytes tcp_max_orphans tcp_max_reordering tcp_max_syn_backlog tcp_max_tw_buckets
+        tcp_min_snd_mss tcp_moderate_rcvbuf tcp_mtu_probe_floor tcp_mtu_probing tcp_no_metrics_save
+        tcp_notsent_lowat tcp_orphan_retries tcp_recovery tcp_reordering tcp_retries1 tcp_retries2 tcp_rfc1337
+        tcp_sack tcp_shrink_window tcp_slow_start_after_idle tcp_syn_retries tcp_synack_retries tcp_syncookies
+        tcp_timestamps tcp_tw_recycle tcp_tw_reuse tcp_tw_reuse_delay tcp_window_scaling udp_rmem_min udp_wmem_min""",
+    "net.ipv4.conf.all": "rp_filter arp_announce arp_ignore",
+    "net.ipv4.conf.default": "rp_filter",
+    "net.ipv4.neigh.default": "gc_interval gc_stale_time gc_thresh1 gc_thresh2 gc_thresh3 unres_qlen_bytes",
+    "net.ipv6.conf.all": "disable_ipv6 forwarding",
+    "net.ipv6.neigh.default": "gc_interval gc_stale_time gc_thresh1 gc_thresh2 gc_thresh3 unres_qlen_bytes",
+    "net.ipv6.route": "gc_thresh max_size",
+    "net.mptcp": "enabled",
+    "net.netfilter": """
+        nf_conntrack_acct nf_conntrack_buckets nf_conntrack_expect_max nf_conntrack_max
+        nf_conntrack_tcp_be_liberal nf_conntrack_tcp_loose
+        nf_conntrack_tcp_timeout_close_wait nf_conntrack_tcp_timeout_established nf_conntrack_tcp_timeout_fin_wait
+        nf_conntrack_tcp_timeout_time_wait nf_conntrack_udp_timeout nf_conntrack_udp_timeout_stream""",
+    "net.unix": "max_dgram_qlen",
+    "fs": "file-max nr_open",
+}
+# Keys of several numbers, of several words, of one text.
+_NUMBER_LISTS = ("net.ipv4.ip_local_port_range", "net.ipv4.tcp_mem", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem")
+_NUMBER_LISTS += ("net.ipv4.udp_mem", "fs.file-nr")
+_WORD_LISTS = ("net.ipv4.tcp_allowed_congestion_control", "net.ipv4.tcp_available_congestion_control")
+_TEXTS = ("net.core.default_qdisc", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_congestion_control")
+
+NUMBERS = [f"{directory}.{name}" for directory, names in _NUMBERS.items() for name in names.split()]
+KEYS = sorted([*NUMBERS, *_NUMBER_LISTS, *_WORD_LISTS, *_TEXTS])
+
+
+class Sample(NamedTuple):
+    values: Dict[str, Value]
+    limited: List[str]
+
+
+def sample(host: Host) -> Sample:
+    """:raises Unavailable: there is no ``/proc/sys/net`` at all."""
+    values: Dict[str, Value] = {}
+    limited: List[str] = []
+    for key in KEYS:
+        try:
+            values[key] = parse(key, sysctl.read(host, key))
+        except Unavailable as error:
+            values[key] = None
+            limited.append(str(error))
+        except ValueError:
+            values[key] = None
+            limited.append(f"{key}: its value has not the form that this key has")
+    if all(value is None for value in values.values()):
+        raise Unavailable(limited[0] if limited else f"{host.proc('sys/net')} does not exist")
+    return Sample(values, limited)
+
+
+def facts(host: Host, before: Sample | None, now: Sample, window: Window) -> Facts:
+    return {"available": True, "limited": now.limited, "values": now.values}
+
+
+def parse(key: str, text: str | None) -> Value:
+    """*text* in the type that *key* always has, whatever stands in it today.
+
+    :raises ValueError: it has another form.
+    """
+    if text is None:
+        return None
+    if key in _TEXTS:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if key in _WORD_LISTS:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split()
+    if key in _NUMBER_LISTS:
+        return [int(word) for word in text.split()]
+    return int(text)

@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connection tracking by netlink. Private to this collection.
+
+Sources: ``include/uapi/linux/netfilter/{nfnetlink,nfnetlink_conntrack,nf_conntrack_common,nf_conntrack_tcp}.h``.
+All of it needs ``CAP_NET_ADMIN`` in the network namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import Dict, NamedTuple
+
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Malformed, Unavailable
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_text
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink import (
+    NETLINK_NETFILTER,
+    Netlink,
+    attributes,
+)
+
+_SUBSYS_CTNETLINK = 1 << 8
+_CT_GET = _SUBSYS_CTNETLINK | 1
+_CT_GET_STATS_CPU = _SUBSYS_CTNETLINK | 4
+_CT_GET_STATS = _SUBSYS_CTNETLINK | 5
+
+_NFGENMSG = struct.Struct(">BBH")
+_BE32 = struct.Struct(">I")
+_REQUEST = _NFGENMSG.pack(0, 0, 0)
+
+_STATS_GLOBAL_ENTRIES, _STATS_GLOBAL_MAX = 1, 2
+# enum ctattr_stats_cpu; the kernel leaves out what it no longer counts.
+_STATS = {
+    1: "searched",
+    2: "found",
+    3: "new",
+    4: "invalid",
+    5: "ignore",
+    6: "delete",
+    7: "delete_list",
+    8: "insert",
+    9: "insert_failed",
+    10: "drop",
+    11: "early_drop",
+    12: "error",
+    13: "search_restart",
+    14: "clash_resolve",
+    15: "chaintoolong",
+}
+
+_CTA_TUPLE_ORIG, _CTA_STATUS, _CTA_PROTOINFO = 1, 3, 4
+_CTA_TUPLE_IP, _CTA_TUPLE_PROTO = 1, 2
+_CTA_IP = ((1, 2), (3, 4))  # source and destination: IPv4, IPv6
+_CTA_PROTO_NUM, _CTA_PROTO_DST_PORT = 1, 3
+_CTA_PROTOINFO_TCP, _CTA_PROTOINFO_TCP_STATE = 1, 1
+_IPS_SEEN_REPLY = 1 << 1
+
+# enum tcp_conntrack
+TCP_STATES = (
+    "none",
+    "syn_sent",
+    "syn_recv",
+    "established",
+    "fin_wait",
+    "close_wait",
+    "last_ack",
+    "time_wait",
+    "close",
+    "syn_sent2",
+)
+
+
+class Flow(NamedTuple):
+    """One tracked connection, seen from the side that began it; addresses as they stand in the packet."""
+
+    protocol: int
+    source: bytes
+    destination: bytes
+    port: int | None
+    state: int | None
+    replied: bool
+
+
+Counts = Dict[Flow, int]
+
+
+def require(host: Host) -> None:
+    """Make sure that asking loads no module.
+
+    A netlink socket of the netfilter family, and a request to a subsystem that is not there, make the kernel load
+    the module that would have it (``request_module`` in ``nfnetlink_rcv_msg``). Looking must not change the host.
+
+    :raises Unavailable: netlink is not to be asked, with the reason.
+    """
+    host.require_live("conntrack")
+    family = str(NETLINK_NETFILTER)
+    sockets = (line.split()[1:3] for line in _text(host.net("netlink")).split("\n"))
+    if [family, "0"] not in sockets:
+        raise Unavailable("conntrack: nfnetlink is not loaded")
+    if not os.path.exists(host.proc("modules")):
+        return  # A kernel that loads no modules.
+    modules = {line.split(" ", 1)[0] for line in _text(host.proc("modules")).split("\n")}
+    # What is built in does not stand in that list; it is in the list that came with the kernel.
+    built_in = f"/lib/modules/{os.uname().release}/modules.builtin"
+    if "nf_conntrack_netlink" in modules:
+        return
+    if "nf_conntrack" not in modules and "/nf_conntrack_netlink.ko" in _text(built_in):
+        return
+    raise Unavailable("conntrack: nf_conntrack_netlink is not loaded")
+
+
+def entries_and_max(link: Netlink) -> tuple[int | None, int | None]:
+    """How many connections this namespace tracks, and how many it may; the latter ``None`` before Linux 4.18.
+
+    :raises Unavailable: no privilege.
+    """
+    payload = link.request(_CT_GET_STATS, _REQUEST)
+    found = attributes(payload, _NFGENMSG.size, len(payload))
+    return _be32(payload, found.get(_STATS_GLOBAL_ENTRIES)), _be32(payload, found.get(_STATS_GLOBAL_MAX))
+
+
+def per_cpu(link: Netlink) -> dict[int, dict[str, int]]:
+    """The 32-bit counters of each possible CPU.
+
+    :raises Unavailable: no privilege.
+    """
+    rows: dict[int, dict[str, int]] = {}
+    for message in link.dump(_CT_GET_STATS_CPU, _REQUEST):
+        if message.end - message.start < _NFGENMSG.size:
+            raise Malformed("conntrack: a row of statistics is too short")
+        cpu = _NFGENMSG.unpack_from(link.buffer, message.start)[2]
+        row = rows.setdefault(cpu, {})
+        for kind, place in attributes(link.buffer, message.start + _NFGENMSG.size, message.end).items():
+            value = _be32(link.buffer, place)
+            if kind in _STATS and value is not None:
+                row[_STATS[kind]] = value
+    return rows
+
+
+def count_flows(link: Netlink, limit: int) -> tuple[dict[Flow, int], bool]:
+    """Walk the table of this namespace and count flows that differ in their source port only as one.
+
+    :param limit: how many entries to look at.
+    :returns: the counts, and whether the table went on beyond *limit*.
+    :raises Unavailable: no privilege.
+    """
+    counts: Counts = {}
+    for seen, message in enumerate(link.dump(_CT_GET, _REQUEST)):
+        if seen == limit:
+            return counts, True
+        flow = parse_flow(link.buffer, message.start, message.end)
+        if flow is not None:
+            counts[flow] = counts.get(flow, 0) + 1
+    return counts, False
+
+
+def parse_flow(buffer: bytes | bytearray, start: int, end: int) -> Flow | None:
+    """One entry of the table; ``None`` where it has no original direction that can be read."""
+    top = attributes(buffer, start + _NFGENMSG.size, end)
+    if _CTA_TUPLE_ORIG not in top:
+        return None
+    tuple_ = attributes(buffer, *top[_CTA_TUPLE_ORIG])
+    if _CTA_TUPLE_IP not in tuple_ or _CTA_TUPLE_PROTO not in tuple_:
+        return None
+    addresses = attributes(buffer, *tuple_[_CTA_TUPLE_IP])
+    proto = attributes(buffer, *tuple_[_CTA_TUPLE_PROTO])
+    for source, destination in _CTA_IP:
+        if source in addresses and destination in addresses and _CTA_PROTO_NUM in proto:
+            break
+    else:
+        return None
+    (begin, stop), (begin2, stop2) = addresses[source], addresses[destination]
+    port = proto.get(_CTA_PROTO_DST_PORT)
+    status = _be32(buffer, top.get(_CTA_STATUS)) or 0
+    return Flow(
+        buffer[proto[_CTA_PROTO_NUM][0]],
+        bytes(buffer[begin:stop]),
+        bytes(buffer[begin2:stop2]),
+        int.from_bytes(buffer[port[0] : port[1]], "big") if port else None,
+        _tcp_state(buffer, top.get(_CTA_PROTOINFO)),
+        bool(status & _IPS_SEEN_REPLY),
+    )
+
+
+def _tcp_state(buffer: bytes | bytearray, place: tuple[int, int] | None) -> int | None:
+    tcp = attributes(buffer, *place).get(_CTA_PROTOINFO_TCP) if place else None
+    state = attributes(buffer, *tcp).get(_CTA_PROTOINFO_TCP_STATE) if tcp else None
+    return buffer[state[0]] if state and state[1] > state[0] else None
+
+
+def _be32(buffer: bytes | bytearray, place: tuple[int, int] | None) -> int | None:
+    if place is None or place[1] - place[0] != _BE32.size:
+        return None
+    value: int = _BE32.unpack_from(buffer, place[0])[0]
+    return value
+
+
+def _text(path: str) -> str:
+    try:
+        return read_text(path)
+    except Unavailable:
+        return ""
