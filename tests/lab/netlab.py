@@ -31,6 +31,14 @@ _NAME = re.compile(_PREFIX + r"-(\d+)-(\d+)-\d+-[a-z0-9]+\Z")
 _CLONE_NEWNET = 0x40000000
 _COMMAND_TIMEOUT_S = 20.0
 _POLL_S = 0.01
+_RULE = """
+table inet lab {{
+    chain {hook} {{
+        type {kind} hook {hook} priority 0;
+        {rule}
+    }}
+}}
+"""
 _serial = itertools.count()
 
 
@@ -234,9 +242,12 @@ class Namespace:
             with open(path) as file:
                 return " ".join(file.read().split())
 
-    def nft(self, ruleset: str) -> None:
-        """Load an nftables ruleset into this namespace."""
-        self.run("nft", "-f", "-", stdin=ruleset)
+    def filter(self, hook: str, rule: str, kind: str = "filter") -> None:
+        """Add one nftables rule to the chain at *hook* (``input``, ``forward``, ``output``) of this namespace.
+
+        :param kind: the chain's type; ``route`` looks the route up again after a changed mark.
+        """
+        self.run("nft", "-f", "-", stdin=_RULE.format(hook=hook, kind=kind, rule=rule))
 
     def unfiltered(self) -> None:
         """Remove every nftables rule of this namespace."""

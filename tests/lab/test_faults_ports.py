@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.nettriage.linux.tests.lab.auditing import AuditMany
-from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace
+from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace, wait_until
 
 CAPACITY = 200
 PORT_RANGE = "40001 40200"
@@ -65,8 +65,8 @@ def test_inbound_time_wait_is_no_port_trouble(lab: Lab, audits: AuditMany) -> No
     client, server, link = lab.pair()
     server.sysctl("net.ipv4.ip_local_port_range", "40001 40200")
     server.start("backend", "closer", "leave", f"{link.addresses[1]}:40100")
-    client.start("client", "visitor", "close", 2 * CAPACITY, f"{link.addresses[1]}:40100")
-    assert _time_wait(server) >= CAPACITY
+    client.start("client", "visitor", "hold", CAPACITY, f"{link.addresses[1]}:40100").stop()
+    wait_until(lambda: _time_wait(server) == CAPACITY, "the server holds TIME_WAIT")
 
     (healthy,) = audits(server)
     healthy.silent("tcp.ephemeral_ports")

@@ -18,7 +18,7 @@ _PR_SET_NAME = 15
 
 
 def enter(command: str) -> None:
-    """Be called *command* (at most 15 bytes), end when the lab does, have all the descriptors that the system allows."""
+    """Be called *command* (at most 15 bytes), end when the lab does, have all descriptors that the system allows."""
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(_PR_SET_NAME, command.encode())
