@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, NamedTuple
 
-from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window, gather
+from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import ctnetlink, proc_net
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text
@@ -29,8 +29,6 @@ _NOT_COUNTERS = ("entries", "expect_new", "expect_create", "expect_delete")
 # struct nf_conn and the 128 bytes that any extension allocates first; a bucket is one pointer.
 _ENTRY_BYTES = 256 + 128
 _BUCKET_BYTES = 8
-_MAX_FLOWS = 2_000_000
-_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 58: "icmpv6", 132: "sctp", 136: "udplite"}
 
 
 class Sample(NamedTuple):
@@ -108,60 +106,6 @@ def facts(host: Host, before: Sample | None, now: Sample, window: Window) -> Fac
     }
 
 
-def conntrack_facts(host: Host, params: dict[str, Any]) -> Facts:
-    """The result of the module of this name."""
-    # A module's own namespace is the object that gather() asks for.
-    from ansible_collections.nettriage.linux.plugins.module_utils.collect import conntrack
-
-    found = gather(host, {"conntrack": conntrack}, params["interval"], params["top"])["conntrack"]
-    if params["flows"] and found.get("in_use"):
-        try:
-            found["top"] = top(host, params["top"])
-        except Unavailable as error:
-            found["top"] = None
-            found["limited"] = [*found["limited"], f"flows: {error}; they need CAP_NET_ADMIN"]
-    return {"ansible_facts": {"nettriage_conntrack": found}}
-
-
-def top(host: Host, rows: int) -> Facts:
-    """Who fills the table: the sources and destinations with most entries, and the states they are in.
-
-    :raises Unavailable: the table may not be read.
-    """
-    ctnetlink.require(host)
-    with Netlink(NETLINK_NETFILTER) as link:
-        counts, cut = ctnetlink.count_flows(link, _MAX_FLOWS)
-        interrupted = link.interrupted
-    protocols: dict[str, int] = {}
-    states: dict[str, int] = {}
-    sources: dict[bytes, int] = {}
-    destinations: dict[Any, int] = {}
-    unreplied = 0
-    for flow, count in counts.items():
-        protocol = _PROTOCOLS.get(flow.protocol, str(flow.protocol))
-        _add(protocols, protocol, count)
-        if flow.state is not None:
-            known = flow.state < len(ctnetlink.TCP_STATES)
-            _add(states, ctnetlink.TCP_STATES[flow.state] if known else str(flow.state), count)
-        _add(sources, flow.source, count)
-        _add(destinations, (flow.destination, flow.port, protocol), count)
-        unreplied += 0 if flow.replied else count
-    return {
-        "flows": sum(counts.values()),
-        "complete": not (cut or interrupted),
-        "unreplied": unreplied,
-        "protocols": protocols,
-        "tcp_states": states,
-        "sources_total": len(sources),
-        "sources": [{"address": _address(raw), "count": count} for raw, count in _most(sources, rows)],
-        "destinations_total": len(destinations),
-        "destinations": [
-            {"address": _address(raw), "port": port, "protocol": protocol, "count": count}
-            for (raw, port, protocol), count in _most(destinations, rows)
-        ],
-    }
-
-
 def _place(host: Host) -> tuple[str, str] | None:
     for directory, prefix in _SYSCTLS:
         if any(os.path.exists(host.proc(directory, prefix + name)) for name in ("max", "count")):
@@ -224,24 +168,9 @@ def _sum(rows: Any) -> dict[str, int]:
     total: dict[str, int] = {}
     for row in rows:
         for name, value in row.items():
-            _add(total, name, value)
+            total[name] = total.get(name, 0) + value
     return total
 
 
 def _ratio(part: int | None, whole: int | None) -> float | None:
     return None if part is None or not whole else round(part / whole, 4)
-
-
-def _add(counts: dict[Any, int], key: Any, count: int) -> None:
-    counts[key] = counts.get(key, 0) + count
-
-
-def _most(counts: dict[Any, int], rows: int) -> list[tuple[Any, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], repr(item[0])))[:rows]
-
-
-def _address(raw: bytes) -> str:
-    import socket  # imported by netlink already
-
-    family = socket.AF_INET if len(raw) == 4 else socket.AF_INET6
-    return socket.inet_ntop(family, raw) if len(raw) in (4, 16) else raw.hex()

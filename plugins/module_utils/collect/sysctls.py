@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Union
+from typing import List, NamedTuple, Union
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sysctl
@@ -43,8 +43,14 @@ _NUMBERS = {
     "fs": "file-max nr_open",
 }
 # Keys of several numbers, of several words, of one text.
-_NUMBER_LISTS = ("net.ipv4.ip_local_port_range", "net.ipv4.tcp_mem", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem")
-_NUMBER_LISTS += ("net.ipv4.udp_mem", "fs.file-nr")
+_NUMBER_LISTS = (
+    "fs.file-nr",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_mem",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+    "net.ipv4.udp_mem",
+)
 _WORD_LISTS = ("net.ipv4.tcp_allowed_congestion_control", "net.ipv4.tcp_available_congestion_control")
 _TEXTS = ("net.core.default_qdisc", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_congestion_control")
 
@@ -53,14 +59,14 @@ KEYS = sorted([*NUMBERS, *_NUMBER_LISTS, *_WORD_LISTS, *_TEXTS])
 
 
 class Sample(NamedTuple):
-    values: Dict[str, Value]
-    limited: List[str]
+    values: dict[str, Value]
+    limited: list[str]
 
 
 def sample(host: Host) -> Sample:
     """:raises Unavailable: there is no ``/proc/sys/net`` at all."""
-    values: Dict[str, Value] = {}
-    limited: List[str] = []
+    values: dict[str, Value] = {}
+    limited: list[str] = []
     for key in KEYS:
         try:
             values[key] = parse(key, sysctl.read(host, key))
