@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import struct
-from typing import Callable, Iterator, NamedTuple
+from typing import Callable, Iterator, NamedTuple, TypeVar
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Malformed, Unavailable
 
@@ -40,6 +40,8 @@ _ATTRIBUTE = struct.Struct("=HH")
 _BUFFER_SIZE = 65536
 _TIMEOUT_S = 10
 _DUMP_ATTEMPTS = 3
+
+Result = TypeVar("Result")
 
 
 class Message(NamedTuple):
@@ -163,17 +165,17 @@ def raise_errno(buffer: bytearray, start: int, end: int) -> None:
         raise Unavailable(f"netlink: {os.strerror(-code)}") from OSError(-code, os.strerror(-code))
 
 
-def dump_consistently(link: Netlink, dump: Callable[[], list[bytes]]) -> tuple[list[bytes], bool]:
+def dump_consistently(link: Netlink, dump: Callable[[], Result]) -> tuple[Result, bool]:
     """Repeat *dump* while the kernel says that it changed under way (``NLM_F_DUMP_INTR``).
 
     :returns: the last attempt's result and whether it, too, was interrupted.
     """
-    rows: list[bytes] = []
-    for _ in range(_DUMP_ATTEMPTS):
-        rows = dump()
+    result = dump()
+    for _ in range(_DUMP_ATTEMPTS - 1):
         if not link.interrupted:
-            return rows, False
-    return rows, True
+            break
+        result = dump()
+    return result, link.interrupted
 
 
 def payloads(link: Netlink, message_type: int, payload: bytes) -> tuple[list[bytes], bool]:
