@@ -14,8 +14,8 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors impo
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink import NETLINK_NETFILTER, Netlink
 
-# A walk of a table this large takes seconds; what lies beyond is not looked at, and that is said.
-_MAX_FLOWS = 2_000_000
+# How much of the table is looked at: a second or two. If there is more, that is said.
+_MAX_FLOWS = 500_000
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 58: "icmpv6", 132: "sctp", 136: "udplite"}
 
 
@@ -37,41 +37,46 @@ def top(host: Host, rows: int) -> Facts:
     :raises Unavailable: the table may not be read.
     """
     ctnetlink.require(host)
-    with Netlink(NETLINK_NETFILTER) as link:
-        counts, cut = ctnetlink.count_flows(link, _MAX_FLOWS)
-        interrupted = link.interrupted
-    protocols: dict[str, int] = {}
-    states: dict[str, int] = {}
+    protocols: dict[int, int] = {}
+    states: dict[int, int] = {}
     sources: dict[bytes, int] = {}
-    destinations: dict[Any, int] = {}
-    unreplied = 0
-    for flow, count in counts.items():
-        protocol = _PROTOCOLS.get(flow.protocol, str(flow.protocol))
-        _add(protocols, protocol, count)
-        if flow.state is not None:
-            known = flow.state < len(ctnetlink.TCP_STATES)
-            _add(states, ctnetlink.TCP_STATES[flow.state] if known else str(flow.state), count)
-        _add(sources, flow.source, count)
-        _add(destinations, (flow.destination, flow.port, protocol), count)
-        unreplied += 0 if flow.replied else count
+    destinations: dict[tuple[bytes, int | None, int], int] = {}
+    seen = unreplied = 0
+    with Netlink(NETLINK_NETFILTER) as link:
+        for flow in ctnetlink.flows(link):
+            seen += 1
+            unreplied += not flow.replied
+            protocols[flow.protocol] = protocols.get(flow.protocol, 0) + 1
+            sources[flow.source] = sources.get(flow.source, 0) + 1
+            destination = (flow.destination, flow.port, flow.protocol)
+            destinations[destination] = destinations.get(destination, 0) + 1
+            if flow.state is not None:
+                states[flow.state] = states.get(flow.state, 0) + 1
+            if seen == _MAX_FLOWS:
+                break
+        complete = seen < _MAX_FLOWS and not link.interrupted
     return {
-        "flows": sum(counts.values()),
-        "complete": not (cut or interrupted),
+        "flows": seen,
+        "complete": complete,
         "unreplied": unreplied,
-        "protocols": protocols,
-        "tcp_states": states,
+        "protocols": {_protocol(number): count for number, count in protocols.items()},
+        "tcp_states": {_state(number): count for number, count in states.items()},
         "sources_total": len(sources),
         "sources": [{"address": _address(raw), "count": count} for raw, count in _most(sources, rows)],
         "destinations_total": len(destinations),
         "destinations": [
-            {"address": _address(raw), "port": port, "protocol": protocol, "count": count}
+            {"address": _address(raw), "port": port, "protocol": _protocol(protocol), "count": count}
             for (raw, port, protocol), count in _most(destinations, rows)
         ],
     }
 
 
-def _add(counts: dict[Any, int], key: Any, count: int) -> None:
-    counts[key] = counts.get(key, 0) + count
+def _protocol(number: int) -> str:
+    return _PROTOCOLS.get(number, str(number))
+
+
+def _state(number: int) -> str:
+    return ctnetlink.TCP_STATES[number] if number < len(ctnetlink.TCP_STATES) else str(number)
 
 
 def _most(counts: dict[Any, int], rows: int) -> list[tuple[Any, int]]:

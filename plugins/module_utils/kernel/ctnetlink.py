@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Dict, NamedTuple
+from typing import Iterator, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Malformed, Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_text
@@ -82,9 +82,6 @@ class Flow(NamedTuple):
     replied: bool
 
 
-Counts = Dict[Flow, int]
-
-
 def require(host: Host) -> None:
     """Make sure that asking loads no module.
 
@@ -138,21 +135,15 @@ def per_cpu(link: Netlink) -> dict[int, dict[str, int]]:
     return rows
 
 
-def count_flows(link: Netlink, limit: int) -> tuple[dict[Flow, int], bool]:
-    """Walk the table of this namespace and count flows that differ in their source port only as one.
+def flows(link: Netlink) -> Iterator[Flow]:
+    """Every connection that this namespace tracks.
 
-    :param limit: how many entries to look at.
-    :returns: the counts, and whether the table went on beyond *limit*.
     :raises Unavailable: no privilege.
     """
-    counts: Counts = {}
-    for seen, message in enumerate(link.dump(_CT_GET, _REQUEST)):
-        if seen == limit:
-            return counts, True
+    for message in link.dump(_CT_GET, _REQUEST):
         flow = parse_flow(link.buffer, message.start, message.end)
         if flow is not None:
-            counts[flow] = counts.get(flow, 0) + 1
-    return counts, False
+            yield flow
 
 
 def parse_flow(buffer: bytes | bytearray, start: int, end: int) -> Flow | None:
