@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Remedies for the pace of sending. Private to this collection."""
+
+from __future__ import annotations
+
+from ansible_collections.nettriage.linux.plugins.plugin_utils.remedies.model import (
+    Case,
+    Change,
+    Guard,
+    Proposal,
+    Remedy,
+)
+
+
+def _bbr(case: Case) -> Proposal:
+    current = case.value("net.ipv4.tcp_congestion_control")
+    available = str(case.value("net.ipv4.tcp_available_congestion_control") or "").split()
+    quality = case.at("sockets.tcp.quality") or {}
+    rtt = case.policy.rtt_ms or (quality.get("min_rtt_ms") or {}).get("median")
+    loss, reordering = quality.get("retransmit_ratio"), quality.get("reordering_max")
+    policy = case.policy
+    listed = "bbr" in available
+    return Proposal(
+        []
+        if current == "bbr"
+        else [
+            Change(
+                "net.ipv4.tcp_congestion_control",
+                "bbr",
+                "on a long path with random loss it does not take every lost segment for congestion;"
+                " only connections opened from now on use it",
+                "sockets.tcp.quality.retransmit_ratio",
+                raises=False,
+            )
+        ],
+        [
+            case.exists("net.ipv4.tcp_congestion_control"),
+            Guard("kernel has BBR", case.kernel >= (4, 9), f"Linux {case.at('meta.kernel')}; BBR came with 4.9"),
+            Guard(
+                "listed or loadable",
+                listed or bool((case.at("meta.capabilities") or {}).get("sys_module", True)),
+                f"available are {', '.join(available) or 'unknown'}"
+                + ("" if listed else "; the module tcp_bbr has to be loaded first"),
+            ),
+            Guard(
+                "the path is long",
+                rtt is not None and rtt > policy.wan_rtt_ms,
+                f"round-trip time {'not measured' if rtt is None else f'{rtt:g} ms'},"
+                f" long is above {policy.wan_rtt_ms:g} ms;"
+                " within a datacentre BBR gains nothing and takes from others",
+            ),
+            Guard(
+                "the path loses some",
+                loss is not None and policy.loss_min <= loss <= policy.loss_max,
+                "loss "
+                + ("not measured" if loss is None else f"{loss:.2%}")
+                + f", BBR helps from {policy.loss_min:.1%} to {policy.loss_max:.0%}",
+            ),
+            Guard(
+                "the path keeps the order",
+                reordering is None or reordering <= 3 or loss is None or loss > 0.01,
+                f"reordering depth {reordering if reordering is not None else 'not measured'}",
+            ),
+        ],
+    )
+
+
+def _slow_start(case: Case) -> Proposal:
+    key = "net.ipv4.tcp_slow_start_after_idle"
+    why = "a connection keeps its congestion window over a pause; bursts after a pause get larger"
+    changes = [Change(key, 0, why, "sockets.tcp.quality.rtt_ms", raises=False)]
+    return Proposal([] if case.number(key) == 0 else changes, [case.exists(key)])
+
+
+CONGESTION_CONTROL = Remedy("congestion_control", ("tcp.congestion_control",), "medium", _bbr)
+SLOW_START = Remedy("slow_start", (), "medium", _slow_start)
