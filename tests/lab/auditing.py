@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import Any, Protocol
 
-from ansible_collections.nettriage.linux.tests.lab.netlab import LabError, Namespace
+from ansible_collections.nettriage.linux.tests.lab.netlab import LabError, Namespace, environment
 
 INTERVAL_S = 1.0
 _TIMEOUT_S = 60.0
@@ -117,7 +117,7 @@ def _begin(namespace: Namespace, options: dict[str, Any]) -> subprocess.Popen[st
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={"PYTHONPATH": ":".join(path for path in sys.path if path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        env=environment(),
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps(params))

@@ -30,7 +30,7 @@ def lab_is_possible() -> Iterator[None]:
         pytest.skip(reason)
     netlab.sweep()
     yield
-    netlab.sweep()
+    netlab.sweep(own=True)
 
 
 @pytest.fixture

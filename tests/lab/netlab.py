@@ -23,8 +23,7 @@ import sys
 import time
 from typing import Any, Callable, Iterator
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ACTORS = os.path.join(HERE, "actors")
+ACTORS = "ansible_collections.nettriage.linux.tests.lab.actors"
 _RUN_NETNS = "/run/netns"
 _PREFIX = "nt-lab"
 _NAME = re.compile(_PREFIX + r"-(\d+)-(\d+)-\d+-[a-z0-9]+\Z")
@@ -70,6 +69,11 @@ def command(*argv: str, stdin: str | None = None) -> str:
     return done.stdout
 
 
+def environment() -> dict[str, str]:
+    """The environment of a Python program of the lab: it finds the collection where this process does."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 def missing() -> str | None:
     """Why no lab can be built on this machine; ``None`` where it can."""
     if os.geteuid() != 0:
@@ -85,12 +89,18 @@ def missing() -> str | None:
     return None
 
 
-def sweep() -> list[str]:
-    """Remove the namespaces, with their processes, of runs that are gone; return their names."""
+def sweep(own: bool = False) -> list[str]:
+    """Remove the namespaces, with their processes, of runs that are gone; return their names.
+
+    :param own: those of this very process as well.
+    """
     removed = []
     for name in _namespaces():
         found = _NAME.match(name)
-        if found and _started_at(int(found[1])) != int(found[2]):
+        if found is None:
+            continue
+        pid, started = int(found[1]), int(found[2])
+        if _started_at(pid) != started or (own and pid == os.getpid()):
             _remove(name)
             removed.append(name)
     return removed
@@ -266,8 +276,8 @@ class Namespace:
         """Start ``tests/lab/actors/PROGRAM.py`` here; return once it says that it stands."""
         actor = Actor(
             [
-                *("ip", "netns", "exec", self.name, sys.executable, "-ES"),
-                os.path.join(ACTORS, program + ".py"),
+                *("ip", "netns", "exec", self.name, sys.executable, "-S"),
+                *("-m", f"{ACTORS}.{program}"),
                 *map(str, arguments),
             ],
             f"{program} in {self.label}",

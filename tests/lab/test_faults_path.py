@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ansible_collections.nettriage.linux.tests.lab.auditing import AuditMany
 from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace, wait_until
 
@@ -139,29 +141,37 @@ def _unresolved(host: Namespace) -> int:
     return sum("FAILED" in line or "INCOMPLETE" in line for line in host.ip("neighbour show").splitlines())
 
 
-def test_reordering_by_two_ways_of_different_length(lab: Lab, audits: AuditMany) -> None:
-    """Packets of one flow that take turns on a fast and a slow way arrive out of order."""
+@pytest.mark.parametrize("spurious", [False, True], ids=["single packets", "whole bursts"])
+def test_two_ways_of_different_length(lab: Lab, audits: AuditMany, spurious: bool) -> None:
+    """A flow takes turns on a fast and a slow way: it arrives out of order, and what is late is sent twice."""
     client, server = lab.namespace("client"), lab.namespace("server")
     fast, slow = lab.connect(client, server), lab.connect(client, server)
-    for host, link in ((client, fast), (client, slow), (server, fast), (server, slow)):
+    for host, end in ((client, 0), (server, 1)):
         host.sysctl("net.ipv4.conf.all.rp_filter", 0)
-        interface = link.interfaces[0 if host is client else 1]
-        host.sysctl(f"net.ipv4.conf.{interface}.rp_filter", 0)
-        host.run("ethtool", "-K", interface, "tso", "off", "gso", "off", "gro", "off")
+        host.sysctl("net.ipv4.tcp_congestion_control", "reno")
+        for link in (fast, slow):
+            host.sysctl(f"net.ipv4.conf.{link.interfaces[end]}.rp_filter", 0)
+            if not spurious:  # else nftables sees large segments before they are cut
+                host.ip(f"link set {link.interfaces[end]} gso_max_segs 1")
     client.run(*f"tc qdisc add dev {slow.interfaces[0]} root tbf rate 40mbit burst 3000 limit 300000".split())
     client.ip(f"route add {fast.addresses[1]}/32 dev {slow.interfaces[0]} table 7 src {fast.addresses[0]}")
     client.ip("rule add fwmark 7 table 7")
-    server.ip(f"neigh replace {fast.addresses[0]} lladdr {_mac(client, fast.interfaces[0])} dev {fast.interfaces[1]}")
     client.ip(f"neigh replace {fast.addresses[1]} lladdr {_mac(server, slow.interfaces[1])} dev {slow.interfaces[0]}")
     client.filter("output", "tcp dport 8001 numgen inc mod 4 0 meta mark set 7", "route")
     server.start("backend", "backend", "serve", "0.0.0.0:8001")
     _bulk(client, f"{fast.addresses[1]}:8001")
-    wait_until(lambda: server.counter("TcpExtTCPOFOQueue") > 200, "out-of-order segments")
+    moved = (client, "TcpExtTCPDSACKRecv", 20) if spurious else (server, "TcpExtTCPOFOQueue", 200)
+    wait_until(lambda: moved[0].counter(moved[1]) > moved[2], moved[1])
 
-    found, sender = audits(server, client)
-    found.one("tcp.reordering")
-    assert found.facts["tcp"]["derived"]["out_of_order_ratio"] > 0.01
-    sender.silent("tcp.accept_queue")
+    receiver, sender = audits(server, client)
+    if spurious:
+        assert sender.facts["tcp"]["derived"]["spurious_ratio"] > 0.2
+        sender.one("tcp.spurious_retransmits")
+    else:
+        assert receiver.facts["tcp"]["derived"]["out_of_order_ratio"] > 0.01
+        receiver.one("tcp.reordering")
+    for seen in (receiver, sender):
+        seen.silent("tcp.accept_queue", "tcp.slow_reader", "path.mtu_black_hole")
 
 
 def _mac(host: Namespace, interface: str) -> str:

@@ -17,6 +17,7 @@ def _client(lab: Lab, label: str, server: Namespace) -> tuple[Namespace, str]:
     server_address = lab.connect(client, server).addresses[1]
     client.sysctl("net.ipv4.ip_local_port_range", PORT_RANGE)
     client.sysctl("net.ipv4.tcp_tw_reuse", 0)
+    client.sysctl("net.ipv4.tcp_rfc1337", 1)  # a late duplicate's RST must not end a TIME_WAIT that is counted
     return client, server_address
 
 
@@ -65,7 +66,9 @@ def test_inbound_time_wait_is_no_port_trouble(lab: Lab, audits: AuditMany) -> No
     client, server, link = lab.pair()
     server.sysctl("net.ipv4.ip_local_port_range", "40001 40200")
     server.start("backend", "closer", "leave", f"{link.addresses[1]}:40100")
-    client.start("client", "visitor", "hold", CAPACITY, f"{link.addresses[1]}:40100").stop()
+    visitor = client.start("client", "visitor", "hold", CAPACITY, f"{link.addresses[1]}:40100")
+    wait_until(lambda: len(client.ss("-t state close-wait")) == CAPACITY, "the server has closed first")
+    visitor.stop()
     wait_until(lambda: _time_wait(server) == CAPACITY, "the server holds TIME_WAIT")
 
     (healthy,) = audits(server)

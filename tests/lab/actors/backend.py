@@ -12,7 +12,7 @@ import select
 import socket
 import sys
 
-from stage import endpoint, enter, say, told
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, told
 
 _BLOCK = 1 << 18
 
@@ -80,4 +80,5 @@ def main(command: str, mode: str, *where: str) -> None:
         backend.step()
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

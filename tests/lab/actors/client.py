@@ -14,7 +14,7 @@ import errno
 import socket
 import sys
 
-from stage import endpoint, enter, say, stay, told
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay, told
 
 _CONNECT_TIMEOUT_S = 5.0
 _MOST_ERRORS = 3
@@ -73,4 +73,5 @@ def main(command: str, mode: str, count: str, *where: str) -> None:
         client.report()
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

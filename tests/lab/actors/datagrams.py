@@ -11,7 +11,7 @@ import contextlib
 import socket
 import sys
 
-from stage import endpoint, enter, say, stay
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay
 
 
 def main(command: str, count: str, size: str, source: str, *where: str) -> None:
@@ -33,4 +33,5 @@ def main(command: str, count: str, size: str, source: str, *where: str) -> None:
     stay(send)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -11,7 +11,7 @@ import errno
 import socket
 import sys
 
-from stage import endpoint, enter, say, stay, tcp
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay, tcp
 
 _MOST = 8000
 _dialled: list[socket.socket] = []
@@ -34,4 +34,5 @@ def main(command: str, count: str, more: str, where: str) -> None:
     stay(lambda: dial(destination, int(more)))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -7,7 +7,7 @@ from __future__ import annotations
 import socket
 import sys
 
-from stage import endpoint, enter, say, stay
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay
 
 
 def main(command: str, where: str, backlog: str) -> None:
@@ -20,4 +20,5 @@ def main(command: str, where: str, backlog: str) -> None:
     stay()
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -11,7 +11,7 @@ import contextlib
 import socket
 import sys
 
-from stage import endpoint, enter, say, stay
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay
 
 _BURST = 4096
 
@@ -33,4 +33,5 @@ def main(command: str, mode: str, where: str, buffer: str) -> None:
     stay(read if mode == "hear" else None, 0.01, 20_000)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

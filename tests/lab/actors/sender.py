@@ -13,7 +13,7 @@ import select
 import socket
 import sys
 
-from stage import endpoint, enter, say, stay, tcp
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay, tcp
 
 _CONNECT_TIMEOUT_S = 10.0
 
@@ -41,4 +41,5 @@ def main(command: str, connections: str, block: str, every_ms: str, *where: str)
     stay(send, int(every_ms) / 1000, 40_000)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

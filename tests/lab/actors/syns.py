@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 
-from stage import endpoint, enter, say, stay
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay
 
 _SYN = 0x02
 _IP = struct.Struct("!BBHHHBBH4s4s")
@@ -23,7 +23,7 @@ _PSEUDO = struct.Struct("!4s4sBBH")
 
 def checksum(data: bytes) -> int:
     """RFC 1071."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -55,4 +55,5 @@ def main(command: str, count: str, sources: str, net: str, where: str) -> None:
     stay(send)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -11,7 +11,7 @@ import socket
 import struct
 import sys
 
-from stage import enter, say, stay
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import enter, say, stay
 
 _NETLINK_NETFILTER = 12
 _CT_NEW = 1 << 8
@@ -64,4 +64,5 @@ def main(command: str, entries: str) -> None:
     stay()
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
