@@ -1,0 +1,216 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's half of the audit: findings and report of all hosts in one task."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption
+from ansible_collections.nettriage.linux.plugins.module_utils.version import VERSION
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, join
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_terminal, files
+
+try:
+    from ansible_collections.nettriage.linux.plugins.plugin_utils.audit import judge
+except ImportError as error:
+    if error.name not in ("jmespath", "netaddr"):
+        raise
+    MISSING: str | None = error.name
+else:
+    MISSING = None
+
+SPEC: dict[str, dict[str, Any]] = {
+    "results": {"type": "str", "required": True},
+    "limits": {"type": "dict", "default": {}},
+    "rules": {"type": "list", "elements": "dict", "default": []},
+    "path": {"type": "str", "default": "nettriage-report"},
+    "formats": {"type": "list", "elements": "str", "choices": list(files.FORMATS), "default": list(files.FORMATS)},
+    "title": {"type": "str", "default": "Network audit"},
+    "lines": {"type": "int", "default": 40},
+    "fail_on": {"type": "str", "choices": ["critical", "warning", "never"], "default": "never"},
+}
+# An audit that could not look must not pass.
+FAILING: dict[str, tuple[str, ...]] = {
+    "critical": ("critical", "unreachable"),
+    "warning": ("critical", "unreachable", "warning"),
+    "never": (),
+}
+# Strategies in which a host does not wait for the others, and run_once means nothing.
+FREE = ("free", "ansible.builtin.free", "host_pinned", "ansible.builtin.host_pinned")
+
+display = Display()
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typed
+    """See the documentation of the module of the same name."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        result["changed"] = False
+        _, args = self.validate_argument_spec(SPEC)
+        try:
+            result.update(self._report(args, task_vars or {}))
+        except (BadOption, OSError) as error:
+            result.update(failed=True, msg=str(error))
+        return result
+
+    def _report(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        if MISSING:
+            return {
+                "failed": True,
+                "msg": f"The Python package {MISSING} is missing on the controller: "
+                f"{sys.executable} -m pip install jmespath netaddr",
+            }
+        play = _Play(variables, args["results"])
+        fingerprint = play.fingerprint()
+        if self._task.get_play().strategy in FREE and (
+            play.waiting() or play.reported(self._task.register, fingerprint)
+        ):
+            return {"skipped": True, "msg": "The last host of the batch makes the report."}
+        fleet = play.fleet(args["limits"], args["rules"])
+        paths = []
+        if not self._task.check_mode:
+            paths = files.write(fleet, args["title"], play.directory(args["path"]), args["formats"])
+        batch = play.batch(fleet)
+        self._show(batch, fleet, paths, args["lines"])
+        outcome: dict[str, Any] = {
+            "report": paths,
+            "verdict": batch.verdict,
+            "verdicts": batch.verdicts,
+            "fingerprint": fingerprint,
+        }
+        failing = {verdict: batch.verdicts[verdict] for verdict in FAILING[args["fail_on"]]}
+        if any(failing.values()):
+            outcome.update(failed=True, msg=f"fail_on={args['fail_on']}: {as_terminal.tally(failing)}")
+        return outcome
+
+    def _show(self, batch: Fleet, fleet: Fleet, paths: list[str], lines: int) -> None:
+        """The table on the terminal; a callback that prints JSON is spared by ``lines: 0``."""
+        if lines <= 0:
+            return
+        for line, colour in as_terminal.table(batch, display.columns, lines):
+            display.display(line, color=colour)
+        if len(fleet.hosts) > len(batch.hosts):
+            display.display(f"With the batches before: {as_terminal.headline(fleet)}")
+        if paths:
+            others = ", ".join(os.path.basename(path) for path in paths[1:])
+            display.display(f"Report: {paths[0]}" + (f" ({others})" if others else ""))
+
+
+class _Play:
+    """What the hosts of this play registered in this run.
+
+    Registered variables end with the run, so whatever a fact cache holds of former runs is never seen.
+    """
+
+    def __init__(self, variables: dict[str, Any], register: str) -> None:
+        self._variables = variables
+        self._hostvars = variables["hostvars"]
+        self._batch: list[str] = variables["ansible_play_batch"]
+        everyone: list[str] = variables["ansible_play_hosts_all"]
+        self._dropped = set(everyone).difference(variables["ansible_play_hosts"])
+        self._raw = {name: self._hostvars.raw_get(name) for name in everyone}
+        self._results: dict[str, Mapping[str, Any]] = {
+            name: raw[register] for name, raw in self._raw.items() if register in raw
+        }
+        if not self._results:
+            raise BadOption("results", register, "the variable in which health_facts was registered in this play")
+
+    def fleet(self, limits: dict[str, Any], rules: list[Any]) -> Fleet:
+        """Everyone who was looked at, or could not be, up to now; batches that are still to come are not in it."""
+        return join(
+            self._hosts(_Option("audit_limits", limits, self), _Option("audit_rules", rules, self)), _now(), VERSION
+        )
+
+    def _hosts(self, limits: _Option, rules: _Option) -> Iterator[Host]:
+        rows = 10
+        for name in self._raw:
+            if name in self._results:
+                if not self._results[name].get("skipped"):
+                    yield judge(name, self._results[name], limits.of(name), rules.of(name), rows)
+            elif name in self._dropped:
+                yield Host(name, "unreachable", error="it had dropped out of the play before it was looked at")
+
+    def batch(self, fleet: Fleet) -> Fleet:
+        """The part of *fleet* that this batch of the play is about."""
+        names = self._dropped.union(self._batch)
+        return join([host for host in fleet.hosts if host.name in names], fleet.generated, fleet.version)
+
+    def own(self, name: str, variable: str) -> Any:
+        """What the inventory or the command line says of *variable* for the host *name*."""
+        return plain(self._hostvars[name][variable]) if variable in self._raw[name] else None
+
+    def first(self) -> str:
+        name: str = self._variables["inventory_hostname"]
+        return name
+
+    def waiting(self) -> bool:
+        """Whether a host of the batch has not registered its result yet."""
+        return not self._results.keys() >= set(self._batch)
+
+    def reported(self, register: Any, fingerprint: str) -> bool:
+        """Whether another host's task has already reported the very same results."""
+        done = (raw.get(register) for raw in self._raw.values()) if isinstance(register, str) else ()
+        return any(isinstance(report, Mapping) and report.get("fingerprint") == fingerprint for report in done)
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for name, result in self._results.items():
+            digest.update(f"{name}\0{result}\0".encode("utf-8", "backslashreplace"))
+        return digest.hexdigest()[:16]
+
+    def directory(self, path: str) -> str:
+        """Where the report goes: beside the playbook, or for a playbook of a collection where the user stands."""
+        beside: str = self._variables["playbook_dir"]
+        base = os.getcwd() if "ansible_collections" in beside.split(os.sep) else beside
+        return os.path.normpath(os.path.join(base, os.path.expanduser(path)))
+
+
+class _Option:
+    """An option whose value each host may have for itself.
+
+    The task sees only the value of the host it runs for. If that is not the one that this host has in the inventory,
+    then a play or a role has set it: Ansible gives these precedence, so it holds for everyone.
+    """
+
+    def __init__(self, variable: str, value: Any, play: _Play) -> None:
+        value = plain(value)
+        self._play, self._variable = play, variable
+        self._for_all = value if value and value != play.own(play.first(), variable) else None
+        self._default = type(value)()
+
+    def of(self, name: str) -> Any:
+        if self._for_all is not None:
+            return self._for_all
+        own = self._play.own(name, self._variable)
+        return self._default if own is None else own
+
+
+def plain(value: Any) -> Any:
+    """*value* without the subclasses in which ansible-core carries origin and trust."""
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, str):
+        return "".join(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return int(value) if isinstance(value, int) else float(value)
+    return value
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

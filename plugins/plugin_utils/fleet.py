@@ -1,0 +1,156 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was found on each host, joined to the view of the whole fleet. Private to this collection."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import SEVERITIES, VERDICTS, sentence
+
+Finding = Mapping[str, Any]
+
+
+class Unusable(Exception):
+    """A host's result that cannot be judged; the message is the reason in one sentence."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host of the report.
+
+    :ivar verdict: ``ok``, ``warning``, ``critical``, or ``unreachable`` for one that could not be looked at.
+    :ivar facts_json: its facts as JSON text: a fleet's facts as objects would take gigabytes.
+    :ivar view: the few facts that the page shows.
+    :ivar error: why it could not be looked at.
+    """
+
+    name: str
+    verdict: str
+    findings: Sequence[Finding] = ()
+    facts_json: str = "null"
+    view: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def rank(self) -> tuple[int, list[int], str]:
+        """Sorts the worst host first."""
+        counts = Counter(finding["severity"] for finding in self.findings)
+        return VERDICTS.index(self.verdict), [-counts[severity] for severity in SEVERITIES], self.name
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One kind of finding over all hosts; rows are ``(host, finding)``, worst first."""
+
+    id: str
+    rows: Sequence[tuple[str, Finding]]
+
+    @property
+    def worst(self) -> Finding:
+        return self.rows[0][1]
+
+    @property
+    def hosts(self) -> list[str]:
+        return list(dict.fromkeys(host for host, _ in self.rows))
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Everything that a report tells.
+
+    :ivar generated: when, UTC, ISO 8601.
+    :ivar hosts: worst first.
+    :ivar causes: worst first, then by the number of hosts.
+    """
+
+    generated: str
+    version: str
+    hosts: Sequence[Host]
+    causes: Sequence[Cause]
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        counts = Counter(host.verdict for host in self.hosts)
+        return {verdict: counts[verdict] for verdict in VERDICTS}
+
+    @property
+    def severities(self) -> dict[str, int]:
+        counts = Counter(finding["severity"] for host in self.hosts for finding in host.findings)
+        return {severity: counts[severity] for severity in SEVERITIES}
+
+    @property
+    def verdict(self) -> str:
+        """The worst host's."""
+        return self.hosts[0].verdict if self.hosts else "ok"
+
+
+def join(hosts: Iterable[Host], generated: str, version: str) -> Fleet:
+    """The fleet of *hosts*, everything worst first."""
+    ordered = sorted(hosts, key=lambda host: host.rank)
+    rows: dict[str, list[tuple[str, Finding]]] = {}
+    for host in ordered:
+        for finding in host.findings:
+            rows.setdefault(finding["id"], []).append((host.name, finding))
+    causes = [Cause(name, sorted(found, key=lambda row: severity_rank(row[1]))) for name, found in rows.items()]
+    causes.sort(key=lambda cause: (severity_rank(cause.worst), -len(cause.hosts), cause.id))
+    return Fleet(generated, version, ordered, causes)
+
+
+def severity_rank(finding: Finding) -> int:
+    return SEVERITIES.index(finding["severity"])
+
+
+def verdict_of(findings: Iterable[Finding]) -> str:
+    """The verdict on a host that has *findings*."""
+    found = {finding["severity"] for finding in findings}
+    return next((severity for severity in ("critical", "warning") if severity in found), "ok")
+
+
+def facts_of(result: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The facts in the registered *result* of ``health_facts``, parsed and as JSON text.
+
+    :raises Unusable: the host could not be reached, the module failed, or what came back is not what it returns.
+    """
+    facts = (result.get("ansible_facts") or {}).get("nettriage")
+    if facts is None or result.get("unreachable"):
+        raise Unusable(_reason(result))
+    if isinstance(facts, str):
+        parsed, text = _parse(facts)
+    else:
+        parsed, text = facts, json.dumps(facts, separators=(",", ":"))
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("meta"), dict):
+        raise Unusable("what it returned are not the facts of nettriage.linux.health_facts")
+    return parsed, text
+
+
+def _parse(text: str) -> tuple[Any, str]:
+    strange: list[str] = []
+    try:
+        # NaN and Infinity are Python's own: nothing else could read the report.
+        parsed = json.loads(text, parse_constant=strange.append)
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f"its facts are damaged JSON: {sentence(error)}") from error
+    return parsed, json.dumps(parsed, separators=(",", ":")) if strange else text
+
+
+# What Ansible puts before the reason proper.
+_PREFIXES = ("Task failed: ", "Module failed: ", "Failed to connect to the host via ssh: ", "ssh: ")
+
+
+def _reason(result: Mapping[str, Any]) -> str:
+    """Why *result* holds no facts, as one sentence."""
+    text = str(result.get("msg") or "")
+    if "MODULE FAILURE" in text or "unexpected error" in text.lower() or not text:
+        # Python or the shell said it better, in its last line.
+        streams = f"{result.get('module_stdout') or ''}\n{result.get('module_stderr') or ''}"
+        lines = [line for line in streams.splitlines() if line.strip() and not line.startswith("Shared connection to")]
+        text = lines[-1] if lines else text
+    for prefix in _PREFIXES:
+        text = text.removeprefix(prefix)
+    reason = sentence(text) or "no reason was given"
+    return reason if result.get("unreachable") else f"the module failed: {reason}"

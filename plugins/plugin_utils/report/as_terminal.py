@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The short table at the end of an audit. Private to this collection."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Finding, Fleet, Host
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import VERDICTS, clean, count, fit, pad, width
+
+Line = tuple[str, str | None]
+"""A line and the colour it is shown in."""
+
+COLOURS = {"critical": "red", "warning": "yellow", "unreachable": "bright red", "ok": "green", "info": None}
+_VERDICT = max(map(len, VERDICTS))
+_CAUSES = 10
+
+
+def table(fleet: Fleet, columns: int, lines: int) -> Iterator[Line]:
+    """The worst of *fleet* in at most *lines* lines (never less than eight), none wider than *columns*.
+
+    Every finding with its evidence where there is room for it, else what is most common and the worst hosts.
+    """
+    yield headline(fleet), COLOURS[fleet.verdict]
+    if not fleet.hosts:
+        return
+    yield "", None
+    room = max(5, lines - 3)
+    whole = list(_every_finding(fleet, columns))
+    if len(whole) <= room:
+        yield from whole
+        return
+    if len(fleet.hosts) > 1:
+        common = list(_common(fleet, columns))[: room // 2]
+        yield from common
+        yield "", None
+        room -= len(common) + 1
+        yield from _worst_hosts(fleet, columns, room)
+    else:
+        yield from whole[: room - 1]
+        yield "... and more: see the report", None
+
+
+def headline(fleet: Fleet) -> str:
+    """``12 hosts: 1 critical, 2 warning, 9 ok``."""
+    return f"{count(len(fleet.hosts), 'host')}: {tally(fleet.verdicts)}"
+
+
+def tally(verdicts: Mapping[str, int]) -> str:
+    """``1 critical, 2 warning``."""
+    return ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items() if number) or "none was looked at"
+
+
+def _every_finding(fleet: Fleet, columns: int) -> Iterator[Line]:
+    """Each finding in two lines: what, and its evidence."""
+    names = _name_width(fleet.hosts, columns)
+    yield _row("VERDICT", "HOST", "FINDING", names, columns), None
+    for host in fleet.hosts:
+        if not host.findings:
+            yield _row(host.verdict, host.name, host.error or "nothing found", names, columns), COLOURS[host.verdict]
+        for finding in host.findings:
+            severity = finding["severity"]
+            yield _row(severity, host.name, clean(finding["title"]), names, columns), COLOURS[severity]
+            yield "    " + fit(_evidence(finding), columns - 4), None
+
+
+def _common(fleet: Fleet, columns: int) -> Iterator[Line]:
+    """Each kind of finding in one line: on how many hosts."""
+    yield _row("VERDICT", "HOSTS", "FINDING", len("HOSTS"), columns), None
+    for cause in fleet.causes[:_CAUSES]:
+        severity = cause.worst["severity"]
+        told = clean(cause.worst["title"])
+        yield _row(severity, str(len(cause.hosts)), told, len("HOSTS"), columns), COLOURS[severity]
+    if len(fleet.causes) > _CAUSES:
+        yield f"... and {len(fleet.causes) - _CAUSES} more kinds of finding: see the report", None
+
+
+def _worst_hosts(fleet: Fleet, columns: int, room: int) -> Iterator[Line]:
+    """Each host in one line: the worst that it has."""
+    shown = fleet.hosts[: room - 2]
+    names = _name_width(shown, columns)
+    yield _row("VERDICT", "HOST", "WORST FINDING", names, columns), None
+    for host in shown:
+        told = host.error or "nothing found"
+        if host.findings:
+            more = f" (+{len(host.findings) - 1})" if len(host.findings) > 1 else ""
+            told = f"{clean(host.findings[0]['title'])}{more}: {_evidence(host.findings[0])}"
+        yield _row(host.verdict, host.name, told, names, columns), COLOURS[host.verdict]
+    hidden = Counter(host.verdict for host in fleet.hosts[len(shown) :])
+    if hidden:
+        yield f"... and {tally({verdict: hidden[verdict] for verdict in VERDICTS})}: see the report", None
+
+
+def _row(verdict: str, name: str, told: str, names: int, columns: int) -> str:
+    row = f"{verdict:<{_VERDICT}}  {pad(clean(name), names)}  {clean(told)}"
+    return fit(row, columns).rstrip()
+
+
+def _name_width(hosts: Sequence[Host], columns: int) -> int:
+    widest = max(width(clean(host.name)) for host in hosts)
+    return max(len("HOST"), min(widest, columns // 3))
+
+
+def _evidence(finding: Finding) -> str:
+    subject, evidence = clean(finding.get("subject") or ""), clean(finding.get("evidence") or "")
+    return evidence if subject in evidence else f"{subject}: {evidence}".rstrip(": ")

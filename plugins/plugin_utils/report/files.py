@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report on disk. Private to this collection."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_html, as_json, as_markdown
+
+FORMATS: dict[str, tuple[str, Callable[[Fleet, str], Iterator[str]]]] = {
+    "html": ("report.html", as_html.pieces),
+    "markdown": ("report.md", as_markdown.lines),
+    "json": ("report.json", as_json.lines),
+}
+
+
+def write(fleet: Fleet, title: str, directory: str, formats: Sequence[str]) -> list[str]:
+    """Write *formats* of the report into *directory* and return their paths.
+
+    A reader sees the former report or the new one, never half of one. It holds addresses and process names,
+    so others than owner and group cannot read it.
+
+    :raises OSError: the directory cannot be written.
+    """
+    os.makedirs(directory, mode=0o750, exist_ok=True)
+    paths = []
+    for name, (file_name, make) in FORMATS.items():
+        if name in formats:
+            path = os.path.join(directory, file_name)
+            replace(path, make(fleet, title))
+            paths.append(path)
+    return paths
+
+
+def replace(path: str, pieces: Iterable[str]) -> None:
+    """Put *pieces* in the place of the file *path*, at once.
+
+    :raises OSError: it cannot be written; what was there is still there.
+    """
+    temporary = f"{path}.{secrets.token_hex(4)}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(pieces)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

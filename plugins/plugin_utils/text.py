@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text from hosts, made safe and readable for people. Private to this collection.
+
+Names of processes, interfaces and units are chosen by whoever runs them, so nothing here trusts a character.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+SEVERITIES = ("critical", "warning", "info")
+VERDICTS = ("critical", "warning", "unreachable", "ok")
+LAYERS = ("1/2", "3", "4", "7")
+
+_SPACES = dict.fromkeys(map(ord, "\t\n\v\f\r\x85\xa0\u2028\u2029"), " ")
+
+
+def clean(value: object) -> str:
+    """*value* on one line, without a character that moves a cursor, hides, or turns the writing direction.
+
+    Control, format, bidirectional and unassigned characters and lone surrogates become visible escapes (``\\x1b``).
+    """
+    text = str(value)
+    if text.isprintable():
+        return text
+    text = text.translate(_SPACES)
+    return "".join(char if char.isprintable() else _escape(ord(char)) for char in text)
+
+
+def _escape(code: int) -> str:
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def sentence(value: object, limit: int = 300) -> str:
+    """*value* as one cleaned line of at most *limit* characters."""
+    text = " ".join(clean(value).split())
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def width(text: str) -> int:
+    """How many terminal columns *text* takes."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns, text))
+
+
+def _columns(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def fit(text: str, columns: int) -> str:
+    """*text*, cut with an ellipsis where it takes more than *columns*."""
+    if width(text) <= columns:
+        return text
+    kept, used = [], 1
+    for char in text:
+        used += _columns(char)
+        if used > columns:
+            break
+        kept.append(char)
+    return "".join(kept).rstrip() + "…"
+
+
+def pad(text: str, columns: int) -> str:
+    """*text* cut or filled up to exactly *columns*."""
+    text = fit(text, columns)
+    return text + " " * (columns - width(text))
+
+
+def count(number: int, noun: str) -> str:
+    """``1 host``, ``2 hosts``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
