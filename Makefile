@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+PYTHON ?= python3
+COLLECTIONS := $(CURDIR)/.collections
+LINK := .collections/ansible_collections/nettriage/linux
+REPORT ?= $(CURDIR)/nettriage-report
+CHECK := $(PYTHON) -m tests.tools.check
+
+# Ansible refuses to start in a locale that is not UTF-8.
+ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
+export LC_ALL := C.UTF-8
+endif
+
+.PHONY: help audit test lint unit targets sanity lab bench clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
+	@echo
+	@echo 'make audit INVENTORY=hosts.yml     audit a fleet'
+	@echo 'make audit ARGS="-b --limit web"   anything that ansible-playbook takes'
+
+# One run's terminal shows hosts and findings, not Ansible's remarks about itself.
+audit: export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS):$(or $(ANSIBLE_COLLECTIONS_PATH),$(HOME)/.ansible/collections:/usr/share/ansible/collections)
+audit: export ANSIBLE_LOCALHOST_WARNING := 0
+audit: export ANSIBLE_DEPRECATION_WARNINGS := 0
+audit: export ANSIBLE_NOCOWS := 1
+audit: export ANSIBLE_PYTHON_INTERPRETER ?= auto_silent
+audit: export ANSIBLE_PIPELINING ?= 1
+audit: export ANSIBLE_FORKS ?= 25
+audit: .venv/.installed $(LINK) ## audit this host, or INVENTORY=..., and say where the page is
+	@.venv/bin/ansible-playbook nettriage.linux.audit \
+	  $(if $(INVENTORY),-i '$(INVENTORY)',-i localhost$(,) -c local -e ansible_python_interpreter='$(CURDIR)/.venv/bin/python') \
+	  -e audit_report_dir='$(REPORT)' $(ARGS)
+
+test: ## everything: lint, unit, targets, sanity, lab, bench
+	@$(CHECK)
+
+lint: ## ruff, mypy, ansible-lint, yamllint, docs, changelog, licences, build
+	@$(CHECK) lint
+
+unit: ## unit tests on every Python that is installed
+	@$(CHECK) unit
+
+targets: ## the modules on every Python, by every supported ansible-core
+	@$(CHECK) targets
+
+sanity: ## ansible-test sanity of every supported ansible-core
+	@$(CHECK) sanity
+
+lab: ## real faults in network namespaces (root)
+	@$(CHECK) lab
+
+bench: ## the speed goals
+	@$(CHECK) bench
+
+clean: ## remove environments, caches and reports
+	rm -rf .venv .cache .collections .mypy_cache .ruff_cache .pytest_cache .hypothesis nettriage-report playbooks/nettriage-report
+
+, := ,
+
+.venv/.installed: requirements.txt tests/tools/environment.py
+	@echo 'Making .venv with ansible-core, jmespath and netaddr (once) ...'
+	@$(PYTHON) tests/tools/environment.py .venv requirements.txt
+
+$(LINK):
+	@mkdir -p $(dir $@)
+	@ln -sfn ../../.. $@
