@@ -150,7 +150,9 @@ class Actor:
 
     def __init__(self, argv: list[str], name: str) -> None:
         self.name = name
-        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        )
         self.pid = self._process.pid
         self._pending = b""
 
