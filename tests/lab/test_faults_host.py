@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 import pytest
 
 from ansible_collections.nettriage.linux.tests.lab.auditing import AuditMany
@@ -88,3 +91,21 @@ def test_conntrack_that_is_full_drops(lab: Lab, audits: AuditMany) -> None:
     assert found.one("conntrack.near_full")["severity"] == "critical"
     assert found.facts["conntrack"]["delta"]["drop"] > 0
     healthy.silent("conntrack.near_full", "conntrack.dropping")
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="two packets meet in the kernel only on two CPUs")
+def test_conntrack_insertions_that_race(lab: Lab, audits: AuditMany) -> None:
+    """Two packets of one new flow at once: one is lost although the table is all but empty."""
+    host, _, link = lab.pair("host", "server")
+    twin, _, twin_link = lab.pair("twin", "tserver")
+    for each in (host, twin):
+        each.filter("output", "ct state invalid drop")
+    host.start("racers", "racers", link.addresses[0], f"{link.addresses[1]}:80")
+    twin.start("dialer", "dialer", 5, 1, f"{twin_link.addresses[1]}:80")
+    wait_until(lambda: re.search("insert_failed=[1-9]", host.run("conntrack", "-S")), "insert_failed")
+
+    found, healthy = audits(host, twin)
+    assert found.facts["conntrack"]["delta"]["insert_failed"] > 0
+    found.one("conntrack.dropping")
+    found.silent("conntrack.near_full")
+    healthy.silent("conntrack.dropping")
