@@ -41,7 +41,7 @@ def test_a_full_accept_queue(lab: Lab, audits: AuditMany, backlog: int, somaxcon
     assert server.counter("TcpExtListenOverflows") > 0
     finding = found.one("tcp.accept_queue", "9090", "deafserver", culprit.pid)
     assert "8080" not in finding["subject"]
-    offered = [entry["remedy"] for entry in finding["remedies"]]
+    offered = finding["remedies"]
     if remedy_helps:
         assert "accept_backlog" in offered and "accept_backlog" not in refused(finding)
     else:

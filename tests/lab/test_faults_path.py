@@ -106,8 +106,7 @@ def test_reverse_path_filter_drops(lab: Lab, audits: AuditMany) -> None:
     wait_until(lambda: host.counter("TcpExtIPReversePathFilter") > 0, "IPReversePathFilter")
 
     found, healthy = audits(host, twin)
-    finding = found.one("ip.rp_filter_drops", interfaces[0])
-    assert not any(str(remedy.get("value")) == "0" for remedy in finding["remedies"])
+    found.one("ip.rp_filter_drops", interfaces[0])
     healthy.silent("ip.rp_filter_drops")
 
 
