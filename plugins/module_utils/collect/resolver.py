@@ -154,7 +154,10 @@ def _address(rest: str) -> str | None:
                 percent + zone
             )
         # glibc takes the short forms of inet_aton(3) too, but nothing after the address.
-        return None if percent or not word.isascii() else socket.inet_ntoa(socket.inet_aton(word))
+        # ("192.0.2.1\r" of a DOS file is none).
+        return (
+            None if percent or not word.isascii() or word != word.strip() else socket.inet_ntoa(socket.inet_aton(word))
+        )
     except (OSError, ValueError):
         return None
 
