@@ -29,7 +29,8 @@ _STATES = {
     0x00: "none", 0x01: "incomplete", 0x02: "reachable", 0x04: "stale", 0x08: "delay", 0x10: "probe",
     0x20: "failed", NUD_NOARP: "noarp", NUD_PERMANENT: "permanent",
 }  # fmt: skip
-_FAILING = ("incomplete", "failed")
+_NUD_FAILING = 0x21
+_AF_INET = socket.AF_INET.value
 _TABLES = {"arp_cache": socket.AF_INET.value, "ndisc_cache": socket.AF_INET6.value}
 _FAMILIES = frozenset(_TABLES.values())
 EXAMPLES = 3
@@ -39,12 +40,14 @@ class Neighbours(NamedTuple):
     """The namespace's neighbours, counted.
 
     :ivar counts: (family, interface index, state) to number, without the ``noarp`` ones that need no resolving.
-    :ivar examples: interface index to a few addresses that do not resolve.
+    :ivar examples: interface index to a few addresses that do not resolve, those looked for first.
+    :ivar states: the state of the addresses looked for, by interface index and address.
     :ivar exempt: per family, how many entries the table's limit does not count: permanent and externally learned ones.
     """
 
     counts: dict[tuple[int, int, str], int]
     examples: dict[int, list[str]]
+    states: dict[tuple[int, str], str]
     exempt: dict[int, int]
 
 
@@ -62,15 +65,18 @@ class Table(NamedTuple):
     fulls: int | None
 
 
-def neighbours(link: Netlink) -> tuple[Neighbours, bool]:
-    """Count the neighbours; only a few failing ones are looked at closely, since there may be 100,000.
+def neighbours(link: Netlink, wanted: frozenset[str] = frozenset()) -> tuple[Neighbours, bool]:
+    """Count the neighbours; only a few are looked at closely, since there may be 100,000.
 
+    :param wanted: addresses, such as the gateways', whose state is to be told.
     :returns: the counts, and whether the dump stayed interrupted.
     """
+    raw = {packed(each): each for each in wanted}
 
     def walk() -> Neighbours:
         seen: dict[tuple[int, int, int], int] = {}
         examples: dict[int, list[str]] = {}
+        states: dict[tuple[int, str], str] = {}
         exempt = dict.fromkeys(_FAMILIES, 0)
         buffer = link.buffer
         unpack = _NDMSG.unpack_from
@@ -84,19 +90,28 @@ def neighbours(link: Netlink) -> tuple[Neighbours, bool]:
                 exempt[family] += 1
             key = family, ifindex, state
             seen[key] = seen.get(key, 0) + 1
-            if state & 0x21 and len(examples.get(ifindex, ())) < EXAMPLES:
+            # NDA_DST is the first attribute of every entry.
+            first = start + _NDMSG.size + 4
+            known = raw.get(bytes(buffer[first : first + (4 if family == _AF_INET else 16)])) if raw else None
+            if known is not None:
+                states[ifindex, known] = _STATES.get(state, str(state))
+            if state & _NUD_FAILING and (known is not None or len(examples.get(ifindex, ())) < EXAMPLES):
                 found = attributes(buffer, start + _NDMSG.size, end)
                 shown = address(family, buffer, found.get(1))
                 if shown is not None:
-                    examples.setdefault(ifindex, []).append(shown)
-        counts = {
-            (family, ifindex, _STATES.get(state, str(state))): number
-            for (family, ifindex, state), number in seen.items()
-            if state != NUD_NOARP
-        }
-        return Neighbours(counts, examples, exempt)
+                    examples.setdefault(ifindex, []).insert(0 if known else EXAMPLES, shown)
+        counts: dict[tuple[int, int, str], int] = {}
+        for (family, ifindex, state), number in seen.items():
+            if state != NUD_NOARP:
+                counts[family, ifindex, _STATES.get(state, str(state))] = number
+        return Neighbours(counts, {ifindex: shown[:EXAMPLES] for ifindex, shown in examples.items()}, states, exempt)
 
     return dump_consistently(link, walk)
+
+
+def packed(text_address: str) -> bytes:
+    """*text_address* as it stands in a message."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in text_address else socket.AF_INET, text_address)
 
 
 def tables(link: Netlink) -> dict[int, Table]:
@@ -122,19 +137,3 @@ def parse_table(data: bytes) -> tuple[int, Table] | None:
         (fulls,) = struct.unpack_from("=80xQ", data, found[7][0])
     thresholds = [u32(data, found.get(kind)) for kind in (2, 3, 4)]
     return family, Table(entries, thresholds[0], thresholds[1], thresholds[2], fulls)
-
-
-def parse_stat(content: str) -> dict[str, int]:
-    """``/proc/net/stat/arp_cache``: hexadecimal, one line a CPU; ``entries`` is the same on each and not summed.
-
-    :raises ValueError: it is damaged.
-    """
-    lines = [line.split() for line in content.splitlines() if line.strip()]
-    if not lines:
-        return {}
-    totals: dict[str, int] = {}
-    for row in lines[1:]:
-        for name, value in zip(lines[0], row):
-            number = int(value, 16)
-            totals[name] = number if name == "entries" else totals.get(name, 0) + number
-    return totals

@@ -230,6 +230,11 @@ def _statistics(data: bytes, found: dict[int, tuple[int, int]]) -> dict[str, int
     return {}
 
 
+def one_link(link: Netlink, ifindex: int) -> Link | None:
+    """The interface with this index. :raises Unavailable: there is none."""
+    return parse_link(link.request(_RTM_GETLINK, _IFINFO.pack(0, 0, ifindex, 0, 0)))
+
+
 def addresses(link: Netlink) -> tuple[list[Address], bool]:
     """Every address of the namespace's interfaces, and whether the dump stayed interrupted."""
     rows, interrupted = payloads(link, _RTM_GETADDR, _IFADDR.pack(0, 0, 0, 0, 0))

@@ -1,0 +1,129 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Interfaces from ``/proc/net/dev`` and ``/sys/class/net``, where netlink cannot be asked. Private to this collection.
+
+Sources: ``net/core/net-procfs.c``, ``Documentation/ABI/testing/sysfs-class-net``, ``net/ipv4/fib_trie.c``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.ethtool import Settings, known_speed
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.route_files import read_routes
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.rtnetlink import IFF_UP, STATISTICS, Link
+
+_ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772
+# The kernel folds several counters into some of the columns: "drop" contains rx_missed_errors, "frame" all four
+# detailed receive errors, "carrier" four detailed transmit errors.
+_COLUMNS = (
+    "rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "rx_fifo_errors", "rx_frame_errors", "rx_compressed",
+    "multicast", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped", "tx_fifo_errors", "collisions",
+    "tx_carrier_errors", "tx_compressed",
+)  # fmt: skip
+_DUPLEX = ("half", "full")
+
+
+def read(host: Host) -> tuple[list[tuple[Link, Settings | None]], list[str]]:
+    """Every interface that the files know, and what they do not tell.
+
+    sysfs shows the network namespace in which it was mounted, which need not be the one that is looked into, so it is
+    read only where it was recorded with the rest.
+
+    :raises Unavailable: there is no ``/proc/net/dev``.
+    """
+    counters, damaged = parse_dev(read_text(host.net("dev")))
+    limited = [f"net/dev: {damaged} lines are damaged"] if damaged else []
+    recorded = not host.live and not os.path.ismount(host.sysfs)
+    found = [_interface(host, number, name, counters[name], recorded) for number, name in enumerate(counters, 1)]
+    if not recorded:
+        limited.append(
+            "net/dev tells counters only; crc and length errors are within frame, missed ones within dropped"
+        )
+    return found, limited
+
+
+def parse_dev(content: str) -> tuple[dict[str, dict[str, int]], int]:
+    """``/proc/net/dev``: interface to counters, and how many lines could not be read.
+
+    A name may contain colons; kernels before 2.6.38 put no space after the one that ends it.
+    """
+    found: dict[str, dict[str, int]] = {}
+    damaged = 0
+    for line in content.split("\n"):
+        if "|" in line or not line.strip():
+            continue
+        name, _, rest = line.rpartition(":")
+        fields = rest.split()
+        if not name.strip() or len(fields) != len(_COLUMNS) or not all(f.isascii() and f.isdigit() for f in fields):
+            damaged += 1
+            continue
+        found[name.strip()] = dict(zip(_COLUMNS, map(int, fields)))
+    return found, damaged
+
+
+def _interface(
+    host: Host, number: int, name: str, folded: dict[str, int], recorded: bool
+) -> tuple[Link, Settings | None]:
+    directory = host.sys("class/net", name)
+    if not recorded or name in (".", "..") or "/" in name or not os.path.isdir(directory):
+        return Link(number, _hardware(name), IFF_UP, name, None, None, None, None, None, None, None, folded), None
+
+    def number_in(file: str) -> int | None:
+        return read_int(os.path.join(directory, file))
+
+    def text_in(file: str) -> str | None:
+        try:
+            return read_text(os.path.join(directory, file)).strip() or None
+        except Unavailable:
+            return None
+
+    values = {each: number_in("statistics/" + each) for each in STATISTICS}
+    counters = {each: value for each, value in values.items() if value is not None} or folded
+    try:
+        flags = int(text_in("flags") or "0x1", 16)
+    except ValueError:
+        flags = IFF_UP
+    carrier, speed, duplex = number_in("carrier"), number_in("speed"), text_in("duplex")
+    hardware = number_in("type")
+    link = Link(
+        ifindex=number_in("ifindex") or number,
+        type=_hardware(name) if hardware is None else hardware,
+        flags=flags,
+        name=name,
+        mtu=number_in("mtu"),
+        operstate=text_in("operstate"),
+        carrier=None if carrier is None or not flags & IFF_UP else bool(carrier),
+        carrier_changes=number_in("carrier_changes"),
+        kind=_kind(directory, text_in("uevent") or ""),
+        master=None,
+        parent="device" if os.path.lexists(os.path.join(directory, "device")) else None,
+        counters=counters,
+    )
+    if speed is None and duplex is None:
+        return link, None
+    return link, Settings(
+        None if speed is None else known_speed(speed), None, duplex if duplex in _DUPLEX else None, None
+    )
+
+
+def _hardware(name: str) -> int:
+    return _ARPHRD_LOOPBACK if name == "lo" else _ARPHRD_ETHER
+
+
+def _kind(directory: str, uevent: str) -> str | None:
+    for line in uevent.split("\n"):
+        if line.startswith("DEVTYPE="):
+            return line[8:].strip() or None
+    for kind in ("bridge", "bonding"):
+        if os.path.isdir(os.path.join(directory, kind)):
+            return kind.replace("bonding", "bond")
+    return "tun" if os.path.exists(os.path.join(directory, "tun_flags")) else None
+
+
+def routed(host: Host, links: list[Link]) -> set[int]:
+    """The interfaces that a default route of ``/proc/net/route`` or ``ipv6_route`` leads out of."""
+    names = {route.interface for routes in read_routes(host).values() for route in routes if route.default}
+    return {link.ifindex for link in links if link.name in names}

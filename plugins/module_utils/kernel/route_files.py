@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routes, neighbours and their limits from files, where netlink cannot be asked. Private to this collection.
+
+Sources: ``net/ipv4/fib_trie.c``, ``net/ipv6/route.c``, ``net/ipv4/arp.c``, ``include/uapi/linux/{route,ipv6_route}.h``.
+Lines that cannot be read are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from typing import NamedTuple
+
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text
+
+_RTF_REJECT = 0x200
+_RTF_ANYCAST, _RTF_CACHE, _RTF_LOCAL = 0x00100000, 0x01000000, 0x80000000
+_ATF_COM, _ATF_PERM = 0x2, 0x4
+
+
+class FileRoute(NamedTuple):
+    """One route. :ivar gateway: ``None`` where the destination is on the link."""
+
+    interface: str
+    default: bool
+    gateway: str | None
+    metric: int
+
+
+def parse_route(content: str) -> list[FileRoute]:
+    """``/proc/net/route``: the routes of IPv4's main table. Addresses are hexadecimal in the machine's byte order."""
+    found = []
+    for line in content.split("\n")[1:]:
+        fields = line.split()
+        try:
+            destination, gateway, flags, mask = (int(fields[at], 16) for at in (1, 2, 3, 7))
+            metric = int(fields[6])
+            address = socket.inet_ntop(socket.AF_INET, struct.pack("=I", gateway)) if gateway else None
+        except (ValueError, IndexError, struct.error):
+            continue
+        default = destination == mask == 0 and not flags & _RTF_REJECT
+        found.append(FileRoute(fields[0], default, address, metric))
+    return found
+
+
+def parse_ipv6_route(content: str) -> list[FileRoute]:
+    """``/proc/net/ipv6_route``: all tables of IPv6; the host's own addresses are left out."""
+    found = []
+    for line in content.split("\n"):
+        fields = line.split()
+        try:
+            length, metric, flags = (int(fields[at], 16) for at in (1, 5, 8))
+            gateway = bytes.fromhex(fields[4])
+            interface = fields[9]
+            address = socket.inet_ntop(socket.AF_INET6, gateway) if any(gateway) else None
+        except (ValueError, IndexError):
+            continue
+        if flags & (_RTF_LOCAL | _RTF_ANYCAST | _RTF_CACHE) or fields[0].startswith("ff"):
+            continue
+        found.append(FileRoute(interface, not length and not flags & _RTF_REJECT, address, metric))
+    return found
+
+
+def read_routes(host: Host) -> dict[int, list[FileRoute]]:
+    """Address family to routes; a family whose file is missing is missing here too."""
+    found = {}
+    for family, file, parse in (
+        (socket.AF_INET.value, "route", parse_route),
+        (socket.AF_INET6.value, "ipv6_route", parse_ipv6_route),
+    ):
+        try:
+            found[family] = parse(read_text(host.net(file)))
+        except Unavailable:
+            continue
+    return found
+
+
+def parse_arp(content: str) -> list[tuple[str, str, str]]:
+    """``/proc/net/arp``: interface, address and state, which is ``incomplete``, ``complete`` or ``permanent`` there."""
+    found = []
+    for line in content.split("\n")[1:]:
+        fields = line.split()
+        try:
+            flags = int(fields[2], 16)
+            device = fields[5]
+            socket.inet_pton(socket.AF_INET, fields[0])
+        except (ValueError, IndexError, OSError):
+            continue
+        state = "permanent" if flags & _ATF_PERM else "complete" if flags & _ATF_COM else "incomplete"
+        found.append((device, fields[0], state))
+    return found
+
+
+def parse_stat(content: str) -> dict[str, int]:
+    """``/proc/net/stat/arp_cache``: hexadecimal, one line a CPU; ``entries`` is the same on each and not summed.
+
+    :raises ValueError: it is damaged.
+    """
+    head, *rows = [line.split() for line in content.split("\n") if line.strip()] or [[]]
+    totals: dict[str, int] = {}
+    for row in rows:
+        for name, value in zip(head, row):
+            number = int(value, 16)
+            totals[name] = number if name == "entries" else totals.get(name, 0) + number
+    return totals
+
+
+def rp_filters(host: Host) -> dict[str, int]:
+    """``net.ipv4.conf.*.rp_filter`` by interface, ``all`` among them."""
+    directory = host.proc("sys/net/ipv4/conf")
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return {}
+    values = {name: read_int(os.path.join(directory, name, "rp_filter")) for name in names if name != "default"}
+    return {name: value for name, value in values.items() if value is not None}
