@@ -12,7 +12,7 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help audit test lint unit targets sanity lab bench clean
+.PHONY: help audit test lint unit targets sanity lab bench demo clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -33,6 +33,9 @@ audit: .venv/.installed $(LINK) ## audit this host, or INVENTORY=..., and say wh
 	@.venv/bin/ansible-playbook nettriage.linux.audit \
 	  $(if $(INVENTORY),-i '$(INVENTORY)',-i localhost$(,) -c local -e ansible_python_interpreter='$(CURDIR)/.venv/bin/python') \
 	  -e audit_report_dir='$(REPORT)' $(ARGS)
+
+demo: .venv/.installed $(LINK) ## a small fleet with real faults in network namespaces, audited (root)
+	@.venv/bin/python tests/lab/demo.py '$(REPORT)'
 
 test: ## everything: lint, unit, targets, sanity, lab, bench
 	@$(CHECK)

@@ -94,7 +94,7 @@ class Plan:
 
     def environment(self, name: str, version: str, *requirements: str) -> str:
         """The step that makes the environment *name*."""
-        command = script("environment", venv(name), "--python", version, *requirements)
+        command = script("environment", venv(name), "--python", self.pythons[version], *requirements)
         return self.add(Step(f"environment {name}", command))
 
     def newest(self, accepted: Sequence[str] = CONTROLLERS) -> str | None:
@@ -187,7 +187,7 @@ def targets(plan: Plan) -> None:
         need = plan.environment(f"core-{core}", version, f"ansible-core=={core}.*", "jmespath", "netaddr")
         lowest = environment.number(LOWEST_TARGET[core])
         hosts = [f"{each}={path}" for each, path in plan.pythons.items() if environment.number(each) >= lowest]
-        plan.add(Step(name, script("targets", os.path.join(venv(f"core-{core}"), "bin"), *hosts), (need,)))
+        plan.add(Step(name, script("targets", core, os.path.join(venv(f"core-{core}"), "bin"), *hosts), (need,)))
 
 
 def sanity(plan: Plan) -> None:

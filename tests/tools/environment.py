@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes virtual environments, and finds the Python interpreters for them.
 
-    environment.py DIRECTORY [--python 3.11+] REQUIREMENT_FILE|PACKAGE...
+    environment.py DIRECTORY [--python 3.11+|PATH] REQUIREMENT_FILE|PACKAGE...
 
 Does nothing where the environment already has what is asked for. Needs only a Python 3.8 and its standard library.
 """
@@ -59,20 +59,21 @@ def _version(python: str) -> str | None:
 
 
 def choose(wanted: str) -> str:
-    """The interpreter for *wanted*: ``3.12`` is exactly that, ``3.11+`` the running one or else the newest from there.
+    """The interpreter for *wanted*: a path as it is, ``3.11+`` the running one or else the newest from there.
 
     :raises EnvironmentTrouble: there is none.
     """
-    lowest = wanted.rstrip("+")
+    if os.sep in wanted:
+        return wanted
+    lowest = number(wanted.rstrip("+"))
     running = "{}.{}".format(*sys.version_info[:2])
-    if wanted.endswith("+") and number(running) >= number(lowest):
+    if number(running) >= lowest:
         return sys.executable
     for version, python in reversed(list(interpreters().items())):
-        if version == lowest or (wanted.endswith("+") and number(version) >= number(lowest)):
+        if number(version) >= lowest:
             return python
-    later = " or later" if wanted.endswith("+") else ""
     raise EnvironmentTrouble(
-        f"Python {lowest}{later} is needed and not here; this is Python {running}. "
+        f"Python {wanted.rstrip('+')} or later is needed and not here; this is Python {running}. "
         "On Debian 12 and later: apt-get install python3"
     )
 
@@ -153,7 +154,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make a virtual environment.")
     parser.add_argument("directory")
     parser.add_argument("requirements", nargs="+", help="requirement files or packages")
-    parser.add_argument("--python", default="3.11+", help="a version, 3.12 or 3.11+")
+    parser.add_argument("--python", default="3.11+", help="a path, or the lowest version as 3.11+")
     options = parser.parse_args()
     try:
         make(options.directory, choose(options.python), options.requirements)
