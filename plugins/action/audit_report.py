@@ -15,13 +15,13 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption
-from ansible_collections.nettriage.linux.plugins.module_utils.version import VERSION
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, join
-from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_terminal, files
-
 try:
-    from ansible_collections.nettriage.linux.plugins.plugin_utils.audit import judge
+    from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption
+    from ansible_collections.nettriage.linux.plugins.module_utils.version import VERSION
+    from ansible_collections.nettriage.linux.plugins.plugin_utils.audit import Judge
+    from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import RuleError
+    from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, join
+    from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_terminal, files
 except ImportError as error:
     if error.name not in ("jmespath", "netaddr"):
         raise
@@ -29,12 +29,13 @@ except ImportError as error:
 else:
     MISSING = None
 
+FORMATS = ["html", "markdown", "json"]
 SPEC: dict[str, dict[str, Any]] = {
     "results": {"type": "str", "required": True},
     "limits": {"type": "dict", "default": {}},
     "rules": {"type": "list", "elements": "dict", "default": []},
     "path": {"type": "str", "default": "nettriage-report"},
-    "formats": {"type": "list", "elements": "str", "choices": list(files.FORMATS), "default": list(files.FORMATS)},
+    "formats": {"type": "list", "elements": "str", "choices": FORMATS, "default": FORMATS},
     "title": {"type": "str", "default": "Network audit"},
     "lines": {"type": "int", "default": 40},
     "fail_on": {"type": "str", "choices": ["critical", "warning", "never"], "default": "never"},
@@ -61,26 +62,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         result: dict[str, Any] = super().run(tmp, task_vars)
         result["changed"] = False
         _, args = self.validate_argument_spec(SPEC)
+        if MISSING:
+            missing = f"the Python package {MISSING} is missing on the controller"
+            result.update(failed=True, msg=f"{missing}: {sys.executable} -m pip install jmespath netaddr")
+            return result
         try:
             result.update(self._report(args, task_vars or {}))
-        except (BadOption, OSError) as error:
+        except (BadOption, RuleError, OSError) as error:
             result.update(failed=True, msg=str(error))
         return result
 
     def _report(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        if MISSING:
-            return {
-                "failed": True,
-                "msg": f"The Python package {MISSING} is missing on the controller: "
-                f"{sys.executable} -m pip install jmespath netaddr",
-            }
         play = _Play(variables, args["results"])
         fingerprint = play.fingerprint()
-        if self._task.get_play().strategy in FREE and (
-            play.waiting() or play.reported(self._task.register, fingerprint)
-        ):
+        alone = self._task.get_play().strategy in FREE
+        if alone and (play.waiting() or play.reported(self._task.register, fingerprint)):
             return {"skipped": True, "msg": "The last host of the batch makes the report."}
-        fleet = play.fleet(args["limits"], args["rules"])
+        judge = Judge(play.rows())
+        fleet = play.fleet(judge, args["limits"], args["rules"])
         paths = []
         if not self._task.check_mode:
             paths = files.write(fleet, args["title"], play.directory(args["path"]), args["formats"])
@@ -93,7 +92,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
             "fingerprint": fingerprint,
         }
         failing = {verdict: batch.verdicts[verdict] for verdict in FAILING[args["fail_on"]]}
-        if any(failing.values()):
+        if judge.broken:
+            outcome.update(failed=True, msg=judge.broken)
+        elif any(failing.values()):
             outcome.update(failed=True, msg=f"fail_on={args['fail_on']}: {as_terminal.tally(failing)}")
         return outcome
 
@@ -129,18 +130,20 @@ class _Play:
         if not self._results:
             raise BadOption("results", register, "the variable in which health_facts was registered in this play")
 
-    def fleet(self, limits: dict[str, Any], rules: list[Any]) -> Fleet:
-        """Everyone who was looked at, or could not be, up to now; batches that are still to come are not in it."""
-        return join(
-            self._hosts(_Option("audit_limits", limits, self), _Option("audit_rules", rules, self)), _now(), VERSION
-        )
+    def rows(self) -> int:
+        """How many rows of facts the page has room for on each host."""
+        return max(2, min(10, 2000 // len(self._raw)))
 
-    def _hosts(self, limits: _Option, rules: _Option) -> Iterator[Host]:
-        rows = 10
+    def fleet(self, judge: Judge, limits: dict[str, Any], rules: list[Any]) -> Fleet:
+        """Everyone who was looked at, or could not be, up to now; batches that are still to come are not in it."""
+        own_limits, own_rules = _Option("audit_limits", limits, self), _Option("audit_rules", rules, self)
+        return join(self._hosts(judge, own_limits, own_rules), _now(), VERSION)
+
+    def _hosts(self, judge: Judge, limits: _Option, rules: _Option) -> Iterator[Host]:
         for name in self._raw:
             if name in self._results:
                 if not self._results[name].get("skipped"):
-                    yield judge(name, self._results[name], limits.of(name), rules.of(name), rows)
+                    yield judge.host(name, self._results[name], limits.of(name), rules.of(name))
             elif name in self._dropped:
                 yield Host(name, "unreachable", error="it had dropped out of the play before it was looked at")
 

@@ -4,31 +4,46 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import evaluate
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import (
-    Host,
-    Unusable,
-    facts_of,
-    severity_rank,
-    verdict_of,
-)
+from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import Catalogue, RuleError, judge
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Host, Unusable, facts_of, verdict_of
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view import view_of
 
 
-def judge(
-    name: str, result: Mapping[str, Any], limits: Mapping[str, Any], rules: list[Mapping[str, Any]], rows: int
-) -> Host:
-    """The host *name*, judged by what it registered.
+class Judge:
+    """Judges host after host; rules are compiled once for all hosts that share them.
 
-    :param rows: how many rows of each kind of fact the page may show of it.
-    :raises ValueError: *limits* or *rules* cannot be used.
+    :ivar broken: the first rule that could not be evaluated, and the host: that is an error of the rule.
     """
-    try:
-        facts, text = facts_of(result)
-    except Unusable as error:
-        return Host(name, "unreachable", error=str(error))
-    findings = sorted(evaluate(facts, limits, rules), key=severity_rank)
-    return Host(name, verdict_of(findings), findings, text, view_of(facts, rows))
+
+    def __init__(self, rows: int) -> None:
+        self.broken: str | None = None
+        self._rows = rows
+        self._catalogues: dict[str, Catalogue] = {}
+
+    def host(self, name: str, result: Mapping[str, Any], limits: Any, rules: Any) -> Host:
+        """The host *name*, judged by the *result* that it registered.
+
+        :raises RuleError: *limits* or *rules* cannot be used.
+        """
+        catalogue = self._catalogue(limits, rules)
+        try:
+            facts, text = facts_of(result)
+        except Unusable as error:
+            return Host(name, "unreachable", error=str(error))
+        view = view_of(facts, self._rows)
+        try:
+            findings = judge(facts, catalogue)
+        except RuleError as error:
+            self.broken = self.broken or f"{error} (host {name})"
+            return Host(name, "unreachable", (), text, view, str(error))
+        return Host(name, verdict_of(findings), findings, text, view)
+
+    def _catalogue(self, limits: Any, rules: Any) -> Catalogue:
+        key = json.dumps([limits, rules], default=str)
+        if key not in self._catalogues:
+            self._catalogues[key] = Catalogue(limits, rules)
+        return self._catalogues[key]

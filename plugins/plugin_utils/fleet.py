@@ -7,9 +7,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view import View
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import SEVERITIES, VERDICTS, sentence
 
 Finding = Mapping[str, Any]
@@ -33,7 +34,7 @@ class Host:
     verdict: str
     findings: Sequence[Finding] = ()
     facts_json: str = "null"
-    view: Mapping[str, Any] = field(default_factory=dict)
+    view: View | None = None
     error: str | None = None
 
     @property
@@ -43,20 +44,40 @@ class Host:
         return VERDICTS.index(self.verdict), [-counts[severity] for severity in SEVERITIES], self.name
 
 
+Row = tuple[str, Finding]
+"""A host's name and one of its findings."""
+
+
 @dataclass(frozen=True)
 class Cause:
-    """One kind of finding over all hosts; rows are ``(host, finding)``, worst first."""
+    """One kind of finding over all hosts; rows are worst first."""
 
     id: str
-    rows: Sequence[tuple[str, Finding]]
+    rows: Sequence[Row]
 
     @property
     def worst(self) -> Finding:
         return self.rows[0][1]
 
     @property
+    def label(self) -> str:
+        """``Ephemeral ports (tcp)``: what it is called, whoever has it."""
+        area, _, name = self.id.rpartition(".")
+        name = name.replace("_", " ")
+        return name[:1].upper() + name[1:] + (f" ({area})" if area else "")
+
+    @property
     def hosts(self) -> list[str]:
         return list(dict.fromkeys(host for host, _ in self.rows))
+
+    @property
+    def variants(self) -> list[list[Row]]:
+        """The rows, by what is said about them: the same rule may see several causes."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            said = [row[1].get(key) for key in ("cause", "advice", "refused")]
+            found.setdefault(repr(said), []).append(row)
+        return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -92,7 +113,7 @@ class Fleet:
 def join(hosts: Iterable[Host], generated: str, version: str) -> Fleet:
     """The fleet of *hosts*, everything worst first."""
     ordered = sorted(hosts, key=lambda host: host.rank)
-    rows: dict[str, list[tuple[str, Finding]]] = {}
+    rows: dict[str, list[Row]] = {}
     for host in ordered:
         for finding in host.findings:
             rows.setdefault(finding["id"], []).append((host.name, finding))

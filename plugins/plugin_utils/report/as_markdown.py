@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Finding, Fleet, Host
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import evidence_line
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean, count
 
 # Whatever means something to CommonMark, GFM or raw HTML in the middle of a line: host text never begins one.
@@ -49,8 +50,7 @@ def _document(fleet: Fleet, title: str) -> Iterator[str]:
         yield "|---|---|---|---:|"
     for cause in fleet.causes:
         worst = cause.worst
-        layer, title = text(worst.get("layer", "")), text(worst.get("title", ""))
-        yield f"| {worst['severity']} | {layer} | {title} | {len(cause.hosts)} |"
+        yield f"| {worst['severity']} | {worst['layer']} | {text(cause.label)} | {len(cause.hosts)} |"
     for host in fleet.hosts:
         if host.verdict != "ok" or host.findings:
             yield from _host(host)
@@ -76,10 +76,9 @@ def _finding(finding: Finding) -> Iterator[str]:
     yield ""
     yield f"### {finding['severity']}: {text(finding.get('title', ''))}"
     yield ""
-    labels = {"subject": "Where", "evidence": "Evidence", "cause": "Cause"}
-    for key, label in labels.items():
-        if finding.get(key):
-            yield f"- **{label}:** {text(finding[key])}"
+    yield f"- **Where:** {text(finding.get('subject') or '')}"
+    yield f"- **Evidence:** {text(evidence_line(finding.get('evidence')))}"
+    yield f"- **Cause:** {text(finding.get('cause') or '')}"
     for advice in finding.get("advice") or ():
         yield f"- **Do:** {text(advice)}"
     for refused in finding.get("refused") or ():

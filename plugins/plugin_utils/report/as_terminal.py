@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -28,19 +29,19 @@ def table(fleet: Fleet, columns: int, lines: int) -> Iterator[Line]:
         return
     yield "", None
     room = max(5, lines - 3)
-    whole = list(_every_finding(fleet, columns))
-    if len(whole) <= room:
-        yield from whole
-        return
-    if len(fleet.hosts) > 1:
-        common = list(_common(fleet, columns))[: room // 2]
-        yield from common
-        yield "", None
-        room -= len(common) + 1
-        yield from _worst_hosts(fleet, columns, room)
-    else:
+    for detailed in (True, False):
+        whole = list(_every_finding(fleet, columns, detailed))
+        if len(whole) <= room:
+            yield from whole
+            return
+    if len(fleet.hosts) == 1:
         yield from whole[: room - 1]
         yield "... and more: see the report", None
+        return
+    common = list(_common(fleet, columns))[: room // 2]
+    yield from common
+    yield "", None
+    yield from _worst_hosts(fleet, columns, room - len(common) - 1)
 
 
 def headline(fleet: Fleet) -> str:
@@ -53,17 +54,23 @@ def tally(verdicts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items() if number) or "none was looked at"
 
 
-def _every_finding(fleet: Fleet, columns: int) -> Iterator[Line]:
-    """Each finding in two lines: what, and its evidence."""
+def _every_finding(fleet: Fleet, columns: int, detailed: bool) -> Iterator[Line]:
+    """Each finding with all its words, and what to do about it where *detailed*."""
     names = _name_width(fleet.hosts, columns)
+    indent = " " * (_VERDICT + names + 4)
     yield _row("VERDICT", "HOST", "FINDING", names, columns), None
     for host in fleet.hosts:
         if not host.findings:
             yield _row(host.verdict, host.name, host.error or "nothing found", names, columns), COLOURS[host.verdict]
         for finding in host.findings:
             severity = finding["severity"]
-            yield _row(severity, host.name, clean(finding["title"]), names, columns), COLOURS[severity]
-            yield "    " + fit(_evidence(finding), columns - 4), None
+            first, *more = textwrap.wrap(_told(finding), columns - len(indent)) or [""]
+            yield _row(severity, host.name, first, names, columns), COLOURS[severity]
+            for line in more:
+                yield fit(indent + line, columns), COLOURS[severity]
+            if detailed and finding.get("advice"):
+                for line in textwrap.wrap(f"do: {clean(finding['advice'][0])}", columns - len(indent)):
+                    yield fit(indent + line, columns), None
 
 
 def _common(fleet: Fleet, columns: int) -> Iterator[Line]:
@@ -71,7 +78,7 @@ def _common(fleet: Fleet, columns: int) -> Iterator[Line]:
     yield _row("VERDICT", "HOSTS", "FINDING", len("HOSTS"), columns), None
     for cause in fleet.causes[:_CAUSES]:
         severity = cause.worst["severity"]
-        told = clean(cause.worst["title"])
+        told = clean(f"{cause.label}: {cause.worst['title']}" if len(cause.rows) == 1 else cause.label)
         yield _row(severity, str(len(cause.hosts)), told, len("HOSTS"), columns), COLOURS[severity]
     if len(fleet.causes) > _CAUSES:
         yield f"... and {len(fleet.causes) - _CAUSES} more kinds of finding: see the report", None
@@ -86,7 +93,7 @@ def _worst_hosts(fleet: Fleet, columns: int, room: int) -> Iterator[Line]:
         told = host.error or "nothing found"
         if host.findings:
             more = f" (+{len(host.findings) - 1})" if len(host.findings) > 1 else ""
-            told = f"{clean(host.findings[0]['title'])}{more}: {_evidence(host.findings[0])}"
+            told = _told(host.findings[0]) + more
         yield _row(host.verdict, host.name, told, names, columns), COLOURS[host.verdict]
     hidden = Counter(host.verdict for host in fleet.hosts[len(shown) :])
     if hidden:
@@ -103,6 +110,7 @@ def _name_width(hosts: Sequence[Host], columns: int) -> int:
     return max(len("HOST"), min(widest, columns // 3))
 
 
-def _evidence(finding: Finding) -> str:
-    subject, evidence = clean(finding.get("subject") or ""), clean(finding.get("evidence") or "")
-    return evidence if subject in evidence else f"{subject}: {evidence}".rstrip(": ")
+def _told(finding: Finding) -> str:
+    """What was found; with its subject, where the title does not name it."""
+    title, subject = clean(finding["title"]), clean(finding.get("subject") or "")
+    return title if subject in title or subject == "host" else f"{title} [{subject}]"

@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plans of some hosts as a table for people. Private to this collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.as_terminal import Line
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean, count, fit, sentence
+
+_STATUS = {"planned": "yellow", "already": "green", "refused": None}
+
+
+def table(plans: Mapping[str, list[dict[str, Any]]], columns: int) -> Iterator[Line]:
+    """Every host's planned changes with their reason, then what was refused and why; none wider than *columns*."""
+    for host, rows in plans.items():
+        planned = [row for row in rows if row["status"] == "planned"]
+        told = f"{count(len(planned), 'change')} planned" if planned else "nothing to change"
+        yield fit(f"{clean(host)}: {told}", columns), "yellow" if planned else "green"
+        for row in planned:
+            yield from _planned(row, columns)
+        for row in rows:
+            if row["status"] != "planned":
+                told = sentence(f"{row['status']}  {row['remedy']}: {row['refused']}", 1000)
+                yield from _wrapped(told, columns, _STATUS[row["status"]])
+                if row["command"] and row["status"] == "refused":
+                    yield fit(f"           see: {clean(row['command'])}", columns), None
+
+
+def _planned(row: dict[str, Any], columns: int) -> Iterator[Line]:
+    change = f"{clean(row['key'])}: {shown(row['current'])} -> {shown(row['proposed'])}"
+    yield fit(f"  set      {change}", columns), "yellow"
+    yield from _wrapped(f"  {row['remedy']}: {sentence(row['why'], 1000)}", columns, None)
+    if row["restart_needed"]:
+        restart = ", ".join(map(clean, row["restart_needed"]))
+        yield fit(f"           takes effect after a restart of {restart}", columns), None
+    if row["memory_cost"]:
+        yield fit(f"           may cost {row['memory_cost'] / (1 << 20):.1f} MiB; risk {row['risk']}", columns), None
+
+
+def shown(value: Any) -> str:
+    """A value as ``sysctl`` prints it."""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return "(empty)" if value in ("", None) else clean(value)
+
+
+def _wrapped(text: str, columns: int, colour: str | None) -> Iterator[Line]:
+    line, indent = "", "  "
+    for word in text.split():
+        if line and len(indent) + len(line) + 1 + len(word) > columns:
+            yield fit(indent + line, columns), colour
+            line, indent = word, " " * 11
+        else:
+            line = f"{line} {word}" if line else word
+    yield fit(indent + line, columns), colour

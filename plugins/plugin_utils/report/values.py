@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Values of facts and evidence as people write them. Private to this collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.nettriage.linux.plugins.plugin_utils.arithmetic import is_number
+from ansible_collections.nettriage.linux.plugins.plugin_utils.templates import FORMATS
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import sentence
+
+count, percent, endpoint, process = (FORMATS[name] for name in ("count", "percent", "endpoint", "process"))
+
+# What a name ends with, by the conventions of the facts, and how such a value is written.
+_UNITS = {"_per_s": "per_s", "_ms": "ms", "_s": "s", "_mbps": "mbps", "_bytes": "bytes"}
+_SHARES = ("usage", "ratio", "share")
+_LISTED = 4
+_LIMIT = 200
+
+
+def evidence(found: Any) -> list[tuple[str, str]]:
+    """What a finding is based on, as ``(label, text)``: ``("port usage", "91.4 %")``."""
+    if not isinstance(found, Mapping):
+        return [("", sentence(found, _LIMIT))] if found else []
+    return [_told(str(name), value) for name, value in found.items() if value not in (None, [], {})]
+
+
+def evidence_line(found: Any) -> str:
+    """The same in one line."""
+    return "; ".join(f"{label} {text}".strip() for label, text in evidence(found))
+
+
+def _told(name: str, value: Any) -> tuple[str, str]:
+    for suffix, unit in _UNITS.items():
+        if name.endswith(suffix) and is_number(value):
+            return _label(name.removesuffix(suffix)), FORMATS[unit](value)
+    if name.endswith(_SHARES) and is_number(value):
+        return _label(name), percent(value)
+    return _label(name), sentence(_text(value), _LIMIT)
+
+
+def _label(name: str) -> str:
+    # Names of kernel parameters and counters stay as they are, for people search for them.
+    known = name.startswith(("tcp_", "net.", "ip_", "nf_", "rmem", "wmem")) or not name.islower()
+    return sentence(name if known else name.replace("_", " "), _LIMIT)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        if "command" in value and "pid" in value:
+            return process(value)
+        if "address" in value and "port" in value:
+            return endpoint(value)
+        return counts(value)
+    if isinstance(value, list):
+        more = len(value) - _LISTED
+        return ", ".join(map(_text, value[:_LISTED])) + (f" and {more} more" if more > 0 else "")
+    return count(value) if isinstance(value, int) and not isinstance(value, bool) else FORMATS["plain"](value)
+
+
+def counts(value: Mapping[str, Any]) -> str:
+    """``established 3, time_wait 1``: what is not zero, most first, whatever is no number behind."""
+    found = {name: item for name, item in value.items() if item not in (None, 0, "", [], {})}
+    ordered = sorted(found, key=lambda name: -found[name] if is_number(found[name]) else 0)
+    return ", ".join(f"{name} {_text(found[name])}" for name in ordered) or "none"
