@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.nettriage.linux.tests.lab.auditing import AuditMany, AuditOne, refused
+from ansible_collections.nettriage.linux.tests.lab.auditing import AuditMany, refused
 from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace, wait_until
 
 
@@ -109,15 +109,49 @@ def test_a_filtered_peer(lab: Lab, audits: AuditMany) -> None:
     healthy.silent("tcp.syn_sent_stuck")
 
 
-def test_max_syn_backlog_is_inert_with_cookies(lab: Lab, audit: AuditOne) -> None:
+def test_max_syn_backlog_is_inert_with_cookies(lab: Lab, audits: AuditMany) -> None:
     """With syncookies on, the limit is the listen backlog: more SYN_RECV than tcp_max_syn_backlog stand."""
     server, client, link = lab.pair("server", "client")
-    server.sysctl("net.ipv4.tcp_syncookies", 1)
-    server.sysctl("net.ipv4.tcp_max_syn_backlog", 8)
+    twin = lab.namespace("twin")
+    for host, cookies in ((server, 1), (twin, 0)):
+        host.sysctl("net.ipv4.tcp_syncookies", cookies)
+        host.sysctl("net.ipv4.tcp_max_syn_backlog", 8)
     server.ip(f"route add 10.66.0.0/16 via {link.addresses[1]}")
     server.start("listener", "webserver", "0.0.0.0:443", 256)
     client.start("syns", "syns", 4, 50, "10.66", f"{link.addresses[0]}:443")
     wait_until(lambda: len(server.ss("-t state syn-recv")) > 100, "far more than 8 SYN_RECV")
-    found = audit(server)
-    assert found.facts["sysctl"]["values"]["net.ipv4.tcp_max_syn_backlog"] == 8
+
+    found, healthy = audits(server, twin)
+    found.one("sysctl.syn_backlog_inert")
     assert found.facts["sockets"]["tcp"]["states"]["syn_recv"] > 100
+    healthy.silent("sysctl.syn_backlog_inert")
+
+
+def test_a_listener_that_has_to_listen_again(lab: Lab, audits: AuditMany) -> None:
+    """A raised somaxconn does not reach a listener that is there already: it keeps the limit that it got."""
+    sick, twin = lab.namespace("sick"), lab.namespace("twin")
+    early = sick.start("listener", "early-bird", "0.0.0.0:8080", 100_000)
+    for host in (sick, twin):
+        host.sysctl("net.core.somaxconn", 16384)
+    twin.start("listener", "restarted", "0.0.0.0:8080", 100_000)
+    assert _queue(sick, 8080)[1] < 16384 == _queue(twin, 8080)[1]
+
+    found, healthy = audits(sick, twin, interval=0)
+    found.one("sysctl.somaxconn_inert", "8080", "early-bird", early.pid)
+    healthy.silent("sysctl.somaxconn_inert")
+
+
+def test_a_port_on_which_nothing_listens(lab: Lab, audits: AuditMany) -> None:
+    """A service that is down: attempts fail at one end, resets leave at the other."""
+    client, server, link = lab.pair()
+    twin = lab.namespace("twin")
+    server.start("backend", "backend", "serve", "0.0.0.0:8080")
+    other = lab.connect(twin, server).addresses[1]
+    client.start("dialer", "dialer", 10, 8, f"{link.addresses[1]}:8081")
+    twin.start("client", "visitor", "churn", 1, f"{other}:8080")
+    wait_until(lambda: client.counter("TcpAttemptFails") > 10, "AttemptFails")
+
+    at_client, at_server, healthy = audits(client, server, twin)
+    at_client.one("tcp.resets")
+    at_server.one("tcp.resets")
+    healthy.silent("tcp.resets")

@@ -73,6 +73,29 @@ def _backoff(host: Namespace, port: int) -> int:
     return int(rest.split()[0]) if rest else 0
 
 
+def test_a_queue_on_the_way_makes_it_slow(lab: Lab, audits: AuditMany) -> None:
+    """A shaper with a long queue in front of one destination: round trips of more than half a second."""
+    client, router, server, link = lab.routed()
+    other = lab.namespace("other")
+    far = lab.connect(router, other)
+    other.ip(f"route add default via {far.addresses[0]}")
+    (interface,) = (name for name in _interfaces(router) if "server" in name)
+    router.run(*f"tc qdisc add dev {interface} root tbf rate 1mbit burst 3000 limit 600000".split())
+    for host in (server, other):
+        host.start("backend", "backend", "serve", "0.0.0.0:8001")
+    client.start("sender", "backup", 8, 1 << 14, 10, f"{link.addresses[1]}:8001")
+    client.start("sender", "backup", 8, 1 << 10, 10, f"{far.addresses[1]}:8001")
+    wait_until(lambda: _round_trip_ms(client, link.addresses[1]) > 700, "round trips of 700 ms")
+
+    (found,) = audits(client)
+    found.one("path.latency", link.addresses[1], "8001")
+
+
+def _round_trip_ms(host: Namespace, address: str) -> float:
+    """The best smoothed round-trip time of the connections to *address*."""
+    return min(float(line.partition(" rtt:")[2].split("/")[0]) for line in host.ss(f"-tOi dst {address}"))
+
+
 def test_a_peer_that_has_gone_leaves_a_send_queue(lab: Lab, audits: AuditMany) -> None:
     """Nothing at all arrives any more: the send queue stands, and this is no question of packet size."""
     client, router, server, link = lab.routed()

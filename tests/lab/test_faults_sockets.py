@@ -92,12 +92,17 @@ def test_keepalive_is_inert_without_so_keepalive(lab: Lab, audits: AuditMany) ->
     without.start("client", "idle-pool", "hold", 20, f"{one}:8001")
     twin.start("client", "idle-pool", "alive", 20, f"{other}:8001")
 
-    found, healthy = audits(without, twin)
+    changed = lab.namespace("changed")
+    changed.sysctl("net.ipv4.tcp_keepalive_time", 300)
+    changed.start("client", "idle-pool", "hold", 20, f"{lab.connect(changed, server).addresses[1]}:8001")
+
+    found, inert, healthy = audits(without, changed, twin)
+    inert.one("sysctl.keepalive_inert")
     assert found.facts["sockets"]["tcp"]["quality"]["keepalive_share"] == 0
     assert healthy.facts["sockets"]["tcp"]["quality"]["keepalive_share"] == 1
     finding = found.one("tcp.keepalive_slow")
     assert "keepalive" in refused(finding)
-    healthy.silent("tcp.keepalive_slow")
+    healthy.silent("tcp.keepalive_slow", "sysctl.keepalive_inert")
 
 
 def test_tw_reuse_is_inert_without_timestamps(lab: Lab, audits: AuditMany) -> None:
