@@ -1,0 +1,144 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sentences of rules: text with ``{expression|format}`` in it. Private to this collection.
+
+A brace that is meant stands behind a backslash. What is absent is written as ``unknown``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+from ansible_collections.nettriage.linux.plugins.plugin_utils.addresses import endpoint
+from ansible_collections.nettriage.linux.plugins.plugin_utils.arithmetic import is_number
+from ansible_collections.nettriage.linux.plugins.plugin_utils.expressions import Expression, ExpressionError
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean
+
+ABSENT = "unknown"
+_LISTED = 3
+_PIECES = re.compile(r"\\([{}])|\{([^{}]*)\}|([{}])")
+_BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_BINARY_STEP = 1024
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return _listed([_plain(item) for item in value])
+    return clean(value)
+
+
+def _count(value: Any) -> str:
+    return f"{value:,.0f}".replace(",", " ") if is_number(value) else _plain(value)
+
+
+def _percent(value: Any) -> str:
+    return f"{value * 100:.3g} %" if is_number(value) else _plain(value)
+
+
+def _bytes(value: Any) -> str:
+    if not is_number(value):
+        return _plain(value)
+    unit = 0
+    while abs(value) >= _BINARY_STEP and unit < len(_BYTE_UNITS) - 1:
+        value, unit = value / _BINARY_STEP, unit + 1
+    return f"{value:.4g} {_BYTE_UNITS[unit]}"
+
+
+def _unit(suffix: str) -> Callable[[Any], str]:
+    def write(value: Any) -> str:
+        return f"{value:.4g} {suffix}" if is_number(value) else _plain(value)
+
+    return write
+
+
+def _process(value: Any) -> str:
+    """``nginx[4711] (nginx.service)``."""
+    if not isinstance(value, dict) or not (value.get("command") or value.get("pid") or value.get("unit")):
+        return "unknown process"
+    pid = value.get("pid")
+    name = _plain(value.get("command") or "unknown") + ("" if pid is None else f"[{_plain(pid)}]")
+    home = value.get("unit") or value.get("container")
+    return f"{name} ({_plain(home)})" if home else name
+
+
+def _processes(value: Any) -> str:
+    return _listed([_process(item) for item in value]) if isinstance(value, list) and value else _process(None)
+
+
+def _listed(items: list[str]) -> str:
+    """The first few of *items*, and how many more there are."""
+    if not items:
+        return "none"
+    more = len(items) - _LISTED
+    return ", ".join(items[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _endpoint(value: Any) -> str:
+    """A row with ``address`` and ``port`` as ``10.0.0.1:443`` or ``[2001:db8::1]:443``."""
+    if not isinstance(value, dict) or not isinstance(value.get("address"), str):
+        return ABSENT
+    return clean(endpoint(value["address"], value.get("port")))
+
+
+def _host(value: Any) -> str:
+    """The address of ``10.0.0.1:443`` or ``[2001:db8::1]:443``."""
+    return _plain(value).rpartition(":")[0].strip("[]") or _plain(value)
+
+
+FORMATS: dict[str, Callable[[Any], str]] = {
+    "plain": _plain,
+    "count": _count,
+    "percent": _percent,
+    "bytes": _bytes,
+    "ms": _unit("ms"),
+    "s": _unit("s"),
+    "mbps": _unit("Mbit/s"),
+    "per_s": _unit("per second"),
+    "process": _process,
+    "processes": _processes,
+    "endpoint": _endpoint,
+    "host": _host,
+}
+
+
+class Template:
+    """A text with placeholders, compiled; calling it with a scope writes it.
+
+    :raises ExpressionError: a placeholder that cannot be compiled, an unknown format, a lonely brace.
+    """
+
+    def __init__(self, text: str, roots: Collection[str], limits: Collection[str] = ()) -> None:
+        self._parts: list[str | tuple[Expression, Callable[[Any], str]]] = []
+        at = 0
+        for found in _PIECES.finditer(text):
+            self._parts.append(text[at : found.start()])
+            at = found.end()
+            literal, placeholder, lonely = found.groups()
+            if lonely:
+                raise ExpressionError(
+                    f"lonely {lonely!r} at column {found.start() + 1}; a brace that is meant is \\{lonely}"
+                )
+            self._parts.append(literal or _placeholder(placeholder, roots, limits))
+        self._parts.append(text[at:])
+
+    def __call__(self, scope: dict[str, Any]) -> str:
+        return "".join(part if isinstance(part, str) else _written(*part, scope) for part in self._parts)
+
+
+def _placeholder(text: str, roots: Collection[str], limits: Collection[str]) -> tuple[Expression, Callable[[Any], str]]:
+    path, bar, name = text.rpartition("|")
+    path, name = (path, name.strip()) if bar else (name, "plain")
+    if name not in FORMATS:
+        raise ExpressionError(f"format {name!r} of {{{text}}} does not exist; there are {', '.join(FORMATS)}")
+    return Expression(path.strip(), roots, limits), FORMATS[name]
+
+
+def _written(expression: Expression, write: Callable[[Any], str], scope: dict[str, Any]) -> str:
+    value = expression(scope)
+    return ABSENT if value is None and write is not _process and write is not _processes else write(value)
