@@ -9,7 +9,8 @@ name: findings
 short_description: What is wrong with a host's network, and who causes it
 version_added: 0.1.0
 description:
-  - Applies the collection's rules to the facts of one host and returns what they find, worst first, then bottom-up by layer.
+  - Applies the collection's rules to the facts of one host and returns what they find.
+  - The order is worst first, then bottom-up by layer.
   - Totals since boot are never a finding. Gather the facts with an interval, or whatever needs a change stays silent.
 positional: _input, limits, rules
 author:
@@ -67,8 +68,8 @@ options:
         description:
           - The culprit. Like every text of a rule it may have placeholders such as C({item.port}) or
             C({item.bytes|bytes}), a JMESPath expression and optionally a format.
-          - Formats are C(plain), C(count), C(percent), C(bytes), C(ms), C(s), C(mbps), C(per_s), C(process), C(processes),
-            C(endpoint) and C(host).
+          - Formats are C(plain), C(count), C(percent), C(bytes), C(ms), C(s), C(mbps), C(per_s), C(process),
+            C(processes), C(endpoint) and C(host).
           - Instead of a text, a list of texts and of mappings with V(when) and V(text) is possible. The first whose
             condition holds is taken.
         type: raw
@@ -84,7 +85,8 @@ options:
         description: Why, in one or two sentences.
         type: raw
       advice:
-        description: What to do. A list of texts, or of mappings with V(when) and V(text). All whose condition holds are taken.
+        description:
+          - What to do. A list of texts, or of mappings with V(when) and V(text). All whose condition holds are taken.
         type: list
         elements: raw
         default: []

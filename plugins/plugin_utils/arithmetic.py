@@ -16,6 +16,20 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def positive(name: str, value: Any) -> float:
+    """*value* as a number; a text that is one counts, since templates make texts of numbers.
+
+    :raises ValueError: it is none, or not above 0.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not 0 < number < math.inf:
+        raise ValueError(f"{name}: {value!r} is not accepted; give a number above 0")
+    return number
+
+
 def ratio(part: float, whole: float) -> float | None:
     """*part* ÷ *whole*; ``None`` where *whole* is 0."""
     return part / whole if whole else None
@@ -46,7 +60,7 @@ def lower_bound(events: float, trials: float) -> float | None:
 
 
 def bdp_bytes(rtt_ms: float, bandwidth_mbps: float) -> int:
-    """How many bytes are under way when a path is full: round-trip time × bandwidth."""
+    """How many bytes are under way when a path is full: round-trip time by bandwidth."""
     return math.ceil(rtt_ms * bandwidth_mbps * 125)
 
 

@@ -259,7 +259,7 @@ class Catalogue:
                 compiled[text] = made
             return compiled[text]
 
-        wanted = {data["id"]: data for data in built_in_rules()}
+        wanted: dict[str, Mapping[str, Any]] = {data["id"]: data for data in built_in_rules()}
         own = _own(rules)
         wanted.update(own)
         self.rules = []

@@ -2,142 +2,51 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """JMESPath for rules: checked when it is compiled, null-safe when it is evaluated. Private to this collection.
 
-The language is JMESPath (jmespath.org) with these differences:
+The language is JMESPath (jmespath.org), parsed by its own library. The tree is turned into nested Python functions
+once, since walking it anew for every host and row costs several times as much. The differences:
 
 - A function of which an argument is null is null (except ``not_null``, ``type`` and the like): facts may be absent.
-- Values of types that cannot be ordered compare as null, as the specification says.
+- Values of types that cannot be ordered compare as null, as the specification says and the library does not.
 - Names of functions, their number of arguments, and names of limits are checked before any fact is seen.
-- More functions: see :class:`_Functions`.
+- There are more functions: see ``FUNCTIONS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import operator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from jmespath import exceptions, functions, visitor
+from jmespath import exceptions, functions
 from jmespath.parser import Parser
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils import arithmetic
 
-Node = dict[str, Any]
-# These say something about null itself.
-_TAKE_NULL = {"not_null", "type", "to_array", "to_string", "merge"}
-_NUMBER = {"types": ["number"]}
-_STRING = {"types": ["string"]}
-_ARRAY = {"types": ["array"]}
-_EXPREF = {"types": ["expref"]}
+Evaluate = Callable[[Any], Any]
+# The library's tree: type, value and children. Its own types are not part of its interface.
+Node = Any
 
 
 class ExpressionError(ValueError):
     """An expression that cannot be compiled or evaluated: one sentence, with the column where there is one."""
 
 
-class _Functions(functions.Functions):
-    """JMESPath's own functions and ours. An array's members that are no numbers are passed over by ours."""
-
-    def call_function(self, function_name: str, resolved_args: list[Any]) -> Any:
-        if None in resolved_args and function_name not in _TAKE_NULL:
-            return None
-        return super().call_function(function_name, resolved_args)
-
-    @functions.signature(_NUMBER, _NUMBER)
-    def _func_ratio(self, part: float, whole: float) -> float | None:
-        """``ratio(part, whole)``: null where *whole* is 0."""
-        return arithmetic.ratio(part, whole)
-
-    @functions.signature(_ARRAY)
-    def _func_total(self, values: list[Any]) -> float | None:
-        """``total(values)``: the sum; null where there is nothing to add."""
-        return arithmetic.total(values)
-
-    @functions.signature(_ARRAY)
-    def _func_peak(self, values: list[Any]) -> float | None:
-        """``peak(values)``: the largest; null where there is none."""
-        return arithmetic.peak(values)
-
-    @functions.signature(_ARRAY, _EXPREF, _NUMBER)
-    def _func_at_least(self, rows: list[Any], key: Any, least: float) -> list[Any]:
-        """``at_least(rows, &field, limit)``: the rows whose field reaches the limit."""
-        values = ((row, key.visit(key.expression, row)) for row in rows)
-        return [row for row, value in values if arithmetic.is_number(value) and value >= least]
-
-    @functions.signature(_ARRAY, _EXPREF)
-    def _func_group_by(self, rows: list[Any], key: Any) -> list[Node]:
-        """``group_by(rows, &field)``: ``[{key, rows}]`` in the order of first appearance."""
-        groups: dict[str, Node] = {}
-        for row in rows:
-            value = key.visit(key.expression, row)
-            groups.setdefault(repr(value), {"key": value, "rows": []})["rows"].append(row)
-        return list(groups.values())
-
-    @functions.signature(_NUMBER, _NUMBER)
-    def _func_lower_bound(self, events: float, trials: float) -> float | None:
-        """``lower_bound(events, trials)``: the share that is certain by 95 %."""
-        return arithmetic.lower_bound(events, trials)
-
-    @functions.signature(_NUMBER, _NUMBER)
-    def _func_bdp_bytes(self, rtt_ms: float, bandwidth_mbps: float) -> int:
-        """``bdp_bytes(rtt_ms, bandwidth_mbps)``: what a full path holds."""
-        return arithmetic.bdp_bytes(rtt_ms, bandwidth_mbps)
-
-    @functions.signature(_NUMBER, _NUMBER, _NUMBER)
-    def _func_keepalive_detection_s(self, time_s: float, interval_s: float, probes: float) -> float:
-        """``keepalive_detection_s(time_s, interval_s, probes)``: until a dead peer is noticed."""
-        return arithmetic.keepalive_detection_s(time_s, interval_s, probes)
-
-    @functions.signature(_STRING, _STRING)
-    def _func_kernel_at_least(self, release: str, wanted: str) -> bool:
-        """``kernel_at_least('6.1.0-13-amd64', '5.4')``."""
-        return _version(release) >= _version(wanted)
-
-    @functions.signature(_STRING)
-    def _func_scope(self, address: str) -> str | None:
-        """``scope(address)``: any, loopback, link_local, multicast, private or global."""
-        from ansible_collections.nettriage.linux.plugins.plugin_utils import addresses
-
-        return addresses.scope(address)
-
-    @functions.signature(_ARRAY)
-    def _func_common_prefix(self, texts: list[Any]) -> str | None:
-        """``common_prefix(addresses)``: the one network that they are all of; null where there is none."""
-        from ansible_collections.nettriage.linux.plugins.plugin_utils import addresses
-
-        return addresses.common_prefix(text for text in texts if isinstance(text, str))
-
-
-def _version(text: str) -> list[int]:
-    """Major and minor number of a kernel release."""
-    parts = text.replace("-", ".").split(".")[:2]
-    return [int(part) if part.isdigit() else 0 for part in parts]
-
-
-class _Interpreter(visitor.TreeInterpreter):
-    def visit_comparator(self, node: Node, value: Any) -> Any:
-        try:
-            return super().visit_comparator(node, value)
-        except TypeError:  # a number against a string: damaged facts
-            return None
-
-
-_INTERPRETER = _Interpreter(visitor.Options(custom_functions=_Functions()))
-
-
 class Expression:
     """One compiled expression; calling it with a scope (a dict of the root names) gives its value.
 
     :ivar limits: the names of limits that it reads.
-    :raises ExpressionError: when made, that it cannot be compiled; when called, that a function got what it cannot take.
+    :raises ExpressionError: when made: it cannot be compiled; when called: a function got what it cannot take.
     """
 
     def __init__(self, text: str, roots: Collection[str], limits: Collection[str] = ()) -> None:
         self.text = text
-        self._tree: Node = _parse(text)
-        self.limits = frozenset(_checked(self._tree, text, roots, limits))
+        tree = _parse(text)
+        self.limits = frozenset(_checked(tree, text, roots, limits))
+        self._evaluate = _compile(tree)
 
     def __call__(self, scope: dict[str, Any]) -> Any:
         try:
-            return _INTERPRETER.visit(self._tree, scope)
+            return self._evaluate(scope)
         except exceptions.JMESPathTypeError as error:
             raise ExpressionError(
                 f"{error.function_name}() takes {' or '.join(error.expected_types)}"
@@ -146,27 +55,27 @@ class Expression:
 
     def holds(self, scope: dict[str, Any]) -> bool:
         """Whether the value is true in JMESPath's sense: anything but null, false and what is empty."""
-        value = self(scope)
-        return value is not None and value is not False and value not in ("", [], {})
+        return not _is_false(self(scope))
 
 
 def _parse(text: str) -> Node:
     try:
-        tree: Node = Parser().parse(text).parsed
+        return Parser().parse(text).parsed
     except exceptions.IncompleteExpressionError as error:
         raise ExpressionError(f"{text!r} ends too early, at column {len(text) + 1}") from error
     except exceptions.LexerError as error:
-        column = error.lexer_position + 1
-        raise ExpressionError(f"{error.message} at column {column} of {text!r}") from error
+        raise ExpressionError(f"{error.message} at column {error.lexer_position + 1} of {text!r}") from error
     except exceptions.ParseError as error:
-        column = error.lex_position + 1
-        raise ExpressionError(f"unexpected {error.token_value!r} at column {column} of {text!r}") from error
-    except exceptions.EmptyExpressionError as error:
-        raise ExpressionError("the expression is empty") from error
-    return tree
+        raise ExpressionError(
+            f"unexpected {error.token_value!r} at column {error.lex_position + 1} of {text!r}"
+        ) from error
+    except exceptions.JMESPathError as error:
+        raise ExpressionError(f"{error} {text!r}") from error
 
 
-# Children of these nodes that do not see the scope but what the first child found.
+# --- What is checked before any fact is seen ---
+
+# Children of these nodes, from the second on, do not see the scope but what the first child found.
 _NARROWING = {"subexpression", "index_expression", "projection", "value_projection", "filter_projection", "pipe"}
 
 
@@ -199,19 +108,347 @@ def _checked(tree: Node, text: str, roots: Collection[str], limits: Collection[s
 
 def _check_call(node: Node, text: str) -> None:
     name, given = node["value"], len(node["children"])
-    known = _Functions.FUNCTION_TABLE
-    if name not in known:
-        raise _unknown("function", name, text, known)
-    wanted = known[name]["signature"]
-    variadic = bool(wanted) and bool(wanted[-1].get("variadic"))
-    if given < len(wanted) or (given > len(wanted) and not variadic):
+    if name in FUNCTIONS:
+        wanted, variadic = len(FUNCTIONS[name][1]), False
+    elif name in _STANDARD.FUNCTION_TABLE:
+        signature = _STANDARD.FUNCTION_TABLE[name]["signature"]
+        wanted, variadic = len(signature), any(argument.get("variadic") for argument in signature)
+    else:
+        raise _unknown("function", name, text, [*FUNCTIONS, *_STANDARD.FUNCTION_TABLE])
+    if given < wanted or (given > wanted and not variadic):
         least = "at least " if variadic else ""
+        noun = "argument" if wanted == 1 else "arguments"
         raise ExpressionError(
-            f"{name}() takes {least}{len(wanted)} arguments, not {given}, at column {text.find(name) + 1} of {text!r}"
+            f"{name}() takes {least}{wanted} {noun}, not {given}, at column {text.find(name) + 1} of {text!r}"
         )
 
 
 def _unknown(what: str, name: str, text: str, known: Collection[str]) -> ExpressionError:
     return ExpressionError(
-        f"{what} {name!r} at column {text.find(name) + 1} of {text!r} does not exist; there are {', '.join(sorted(known))}"
+        f"{what} {name!r} at column {text.find(name) + 1} of {text!r} does not exist;"
+        f" there are {', '.join(sorted(known))}"
     )
+
+
+# --- The functions ---
+
+
+def _at_least(rows: list[Any], key: _Expression, least: float) -> list[Any]:
+    values = ((row, key.expression(row)) for row in rows)
+    return [row for row, value in values if arithmetic.is_number(value) and value >= least]
+
+
+def _group_by(rows: list[Any], key: _Expression) -> list[dict[str, Any]]:
+    groups: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        value = key.expression(row)
+        groups.setdefault(repr(value), {"key": value, "rows": []})["rows"].append(row)
+    return list(groups.values())
+
+
+def _kernel_at_least(release: str, wanted: str) -> bool:
+    return _version(release) >= _version(wanted)
+
+
+def _version(text: str) -> list[int]:
+    """Major and minor number of a kernel release."""
+    parts = text.replace("-", ".").split(".")[:2]
+    return [int(part) if part.isdigit() else 0 for part in parts]
+
+
+def _scope(address: str) -> str | None:
+    from ansible_collections.nettriage.linux.plugins.plugin_utils import addresses  # netaddr is slow to import
+
+    return addresses.scope(address)
+
+
+def _common_prefix(texts: list[Any]) -> str | None:
+    from ansible_collections.nettriage.linux.plugins.plugin_utils import addresses
+
+    return addresses.common_prefix(text for text in texts if isinstance(text, str))
+
+
+# Name: the function, and the JMESPath types of its arguments.
+FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    # ratio(part, whole): null where whole is 0
+    "ratio": (arithmetic.ratio, ("number", "number")),
+    # total(values), peak(values): sum and largest of those that are numbers; null where none is
+    "total": (arithmetic.total, ("array",)),
+    "peak": (arithmetic.peak, ("array",)),
+    # at_least(rows, &field, limit): the rows whose field reaches the limit
+    "at_least": (_at_least, ("array", "expref", "number")),
+    # group_by(rows, &field): [{key, rows}] in the order of first appearance
+    "group_by": (_group_by, ("array", "expref")),
+    # lower_bound(events, trials): the share that is certain by 95 %
+    "lower_bound": (arithmetic.lower_bound, ("number", "number")),
+    # bdp_bytes(rtt_ms, bandwidth_mbps): what a full path holds
+    "bdp_bytes": (arithmetic.bdp_bytes, ("number", "number")),
+    # keepalive_detection_s(time_s, interval_s, probes): until a dead peer is noticed
+    "keepalive_detection_s": (arithmetic.keepalive_detection_s, ("number", "number", "number")),
+    # kernel_at_least('6.1.0-13-amd64', '5.4')
+    "kernel_at_least": (_kernel_at_least, ("string", "string")),
+    # scope(address): any, loopback, link_local, multicast, private or global
+    "scope": (_scope, ("string",)),
+    # common_prefix(addresses): the one network that they are all of; null where there is none
+    "common_prefix": (_common_prefix, ("array",)),
+}
+
+
+class _Expression:
+    """An argument ``&expression``, with the name and the form that the library's own functions look for."""
+
+    def __init__(self, expression: Evaluate) -> None:
+        self.expression = expression
+
+    def visit(self, expression: Evaluate, value: Any) -> Any:
+        return expression(value)
+
+
+_STANDARD: Any = functions.Functions()
+# These say something about null itself.
+_TAKE_NULL = {"not_null", "type", "to_array", "to_string", "merge"}
+_TYPES = {
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+    _Expression: "expref",
+}
+
+
+def _call(name: str, values: list[Any]) -> Any:
+    if name not in FUNCTIONS:
+        return _STANDARD.call_function(name, values)
+    function, wanted = FUNCTIONS[name]
+    for value, kind in zip(values, wanted, strict=True):
+        if _TYPES.get(type(value)) != kind:
+            raise exceptions.JMESPathTypeError(name, value, str(_TYPES.get(type(value), "null")), [kind])
+    return function(*values)
+
+
+# --- From the tree to Python functions: one for each type of node, see jmespath.ast ---
+
+
+def _is_false(value: Any) -> bool:
+    return value is None or value is False or value == "" or value == [] or value == {}
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """As Python, but a boolean is no number."""
+    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+
+
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "lt": operator.lt,
+    "gt": operator.gt,
+    "lte": operator.le,
+    "gte": operator.ge,
+}
+_ORDERED = {int, float, str}
+
+
+def _compile(node: Node) -> Evaluate:
+    return _COMPILERS[node["type"]](node)
+
+
+def _chain(steps: list[Evaluate]) -> Evaluate:
+    def run(value: Any) -> Any:
+        for step in steps:
+            value = step(value)
+        return value
+
+    return run
+
+
+def _pipeline(node: Node) -> Evaluate:
+    """Subexpressions, pipes and the like: each child looks at what the one before it found."""
+    if all(child["type"] == "field" for child in node["children"]):
+        return _path([child["value"] for child in node["children"]])
+    return _chain([_compile(child) for child in node["children"]])
+
+
+def _path(names: list[str]) -> Evaluate:
+    def run(value: Any) -> Any:
+        for name in names:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(name)
+        return value
+
+    return run
+
+
+def _field(node: Node) -> Evaluate:
+    name = node["value"]
+    return lambda value: value.get(name) if isinstance(value, dict) else None
+
+
+def _literal(node: Node) -> Evaluate:
+    literal = node["value"]
+    return lambda value: literal
+
+
+def _current(node: Node) -> Evaluate:
+    return lambda value: value
+
+
+def _index(node: Node) -> Evaluate:
+    index = node["value"]
+
+    def run(value: Any) -> Any:
+        return value[index] if isinstance(value, list) and -len(value) <= index < len(value) else None
+
+    return run
+
+
+def _slice(node: Node) -> Evaluate:
+    part = slice(*node["children"])
+    return lambda value: value[part] if isinstance(value, list) else None
+
+
+def _comparator(node: Node) -> Evaluate:
+    left, right = map(_compile, node["children"])
+    if node["value"] == "eq":
+        return lambda value: _equal(left(value), right(value))
+    if node["value"] == "ne":
+        return lambda value: not _equal(left(value), right(value))
+    compare = _ORDER[node["value"]]
+
+    def run(value: Any) -> bool | None:
+        one = left(value)
+        if type(one) not in _ORDERED:
+            return None
+        other = right(value)
+        if type(other) not in _ORDERED or (type(one) is str) != (type(other) is str):
+            return None
+        return compare(one, other)
+
+    return run
+
+
+def _and(node: Node) -> Evaluate:
+    left, right = map(_compile, node["children"])
+
+    def run(value: Any) -> Any:
+        first = left(value)
+        return first if _is_false(first) else right(value)
+
+    return run
+
+
+def _or(node: Node) -> Evaluate:
+    left, right = map(_compile, node["children"])
+
+    def run(value: Any) -> Any:
+        first = left(value)
+        return right(value) if _is_false(first) else first
+
+    return run
+
+
+def _not(node: Node) -> Evaluate:
+    inner = _compile(node["children"][0])
+    return lambda value: _is_false(inner(value))
+
+
+def _project(rows: list[Any], each: Evaluate) -> list[Any]:
+    return [found for row in rows if (found := each(row)) is not None]
+
+
+def _projection(node: Node) -> Evaluate:
+    base, each = map(_compile, node["children"])
+
+    def run(value: Any) -> list[Any] | None:
+        rows = base(value)
+        return _project(rows, each) if isinstance(rows, list) else None
+
+    return run
+
+
+def _value_projection(node: Node) -> Evaluate:
+    base, each = map(_compile, node["children"])
+
+    def run(value: Any) -> list[Any] | None:
+        rows = base(value)
+        return _project(list(rows.values()), each) if isinstance(rows, dict) else None
+
+    return run
+
+
+def _filter_projection(node: Node) -> Evaluate:
+    base, each, condition = map(_compile, node["children"])
+
+    def run(value: Any) -> list[Any] | None:
+        rows = base(value)
+        if not isinstance(rows, list):
+            return None
+        return _project([row for row in rows if not _is_false(condition(row))], each)
+
+    return run
+
+
+def _flatten(node: Node) -> Evaluate:
+    base = _compile(node["children"][0])
+
+    def run(value: Any) -> list[Any] | None:
+        rows = base(value)
+        if not isinstance(rows, list):
+            return None
+        return [inner for row in rows for inner in (row if isinstance(row, list) else [row])]
+
+    return run
+
+
+def _multi_select_list(node: Node) -> Evaluate:
+    children = [_compile(child) for child in node["children"]]
+    return lambda value: None if value is None else [child(value) for child in children]
+
+
+def _multi_select_dict(node: Node) -> Evaluate:
+    children = [(child["value"], _compile(child["children"][0])) for child in node["children"]]
+    return lambda value: None if value is None else {name: child(value) for name, child in children}
+
+
+def _expref(node: Node) -> Evaluate:
+    expression = _Expression(_compile(node["children"][0]))
+    return lambda value: expression
+
+
+def _function(node: Node) -> Evaluate:
+    name, arguments = node["value"], [_compile(child) for child in node["children"]]
+    takes_null = name in _TAKE_NULL
+
+    def run(value: Any) -> Any:
+        values = [argument(value) for argument in arguments]
+        if not takes_null and any(each is None for each in values):
+            return None
+        return _call(name, values)
+
+    return run
+
+
+_COMPILERS: dict[str, Callable[[Node], Evaluate]] = {
+    "subexpression": _pipeline,
+    "index_expression": _pipeline,
+    "pipe": _pipeline,
+    "field": _field,
+    "literal": _literal,
+    "current": _current,
+    "identity": _current,
+    "index": _index,
+    "slice": _slice,
+    "comparator": _comparator,
+    "and_expression": _and,
+    "or_expression": _or,
+    "not_expression": _not,
+    "projection": _projection,
+    "value_projection": _value_projection,
+    "filter_projection": _filter_projection,
+    "flatten": _flatten,
+    "multi_select_list": _multi_select_list,
+    "multi_select_dict": _multi_select_dict,
+    "expref": _expref,
+    "function_expression": _function,
+}

@@ -14,7 +14,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.catalogue import C
 from ansible_collections.nettriage.linux.plugins.plugin_utils.expressions import ExpressionError
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import LAYERS, SEVERITIES
 
-__all__ = ["LAYERS", "SEVERITIES", "Catalogue", "RuleError", "evaluate", "judge", "plain", "worst"]
+__all__ = ["LAYERS", "SEVERITIES", "Catalogue", "RuleError", "evaluate", "judge", "plain"]
 
 Facts = dict[str, Any]
 Finding = dict[str, Any]
@@ -137,9 +137,3 @@ def _inside(facts: Facts, command: str) -> str:
     if netns.startswith("/"):
         return f"nsenter --net={shlex.quote(netns)} {command}"
     return f"ip netns exec {shlex.quote(netns)} {command}"
-
-
-def worst(findings: Iterable[Mapping[str, Any]]) -> str | None:
-    """The worst severity of *findings*; ``None`` where there are none."""
-    ranks = [SEVERITIES.index(finding["severity"]) for finding in findings]
-    return SEVERITIES[min(ranks)] if ranks else None
