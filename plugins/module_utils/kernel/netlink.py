@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 from typing import Callable, Iterator, NamedTuple, TypeVar
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Malformed, Unavailable
@@ -34,10 +35,12 @@ _NETLINK_GET_STRICT_CHK = 12
 _HEADER = struct.Struct("=IHHII")
 HEADER_SIZE = _HEADER.size
 _ERROR = struct.Struct("=i")
+_WORD = struct.Struct("=I")
 _ATTRIBUTE = struct.Struct("=HH")
 
 # The kernel builds dump messages of up to 32 KiB once it has seen a reader with a buffer that large.
 _BUFFER_SIZE = 65536
+_STAGE_SIZE = 32768
 _TIMEOUT_S = 10
 _DUMP_ATTEMPTS = 3
 
@@ -50,6 +53,14 @@ class Message(NamedTuple):
     type: int
     start: int
     end: int
+
+
+class Batch(NamedTuple):
+    """Whole messages of one length, end to end, headers included: what a dump of many small messages is made of."""
+
+    data: bytes | bytearray
+    length: int
+    stride: int
 
 
 class Netlink:
@@ -145,6 +156,41 @@ class Netlink:
                         return
                 offset += (size + 3) & ~3
 
+    def batches(self, message_type: int, payload: bytes) -> Iterator[Batch]:
+        """A dump's messages in groups of one length each, so that a group can be read by strides, not one by one.
+
+        Valid until the next one is asked for. Errors as of :meth:`messages`.
+        """
+        sequence = self.send(message_type, payload, NLM_F_DUMP)
+        self.interrupted = False
+        staged: dict[int, bytearray] = {}
+        words = memoryview(self.buffer).cast("I")
+        while True:
+            length = self.receive()
+            size = words[0] if length >= HEADER_SIZE else 0
+            if size > HEADER_SIZE and not size & 3 and not length % size and _uniform(words, length, size, sequence):
+                yield Batch(self.buffer, length, size)
+                continue
+            offset = 0
+            while offset + HEADER_SIZE <= length:
+                size, kind, flags, number, _ = _HEADER.unpack_from(self.buffer, offset)
+                end = offset + ((size + 3) & ~3)
+                if size < HEADER_SIZE or end > length:
+                    raise Malformed("netlink: a message is longer than its datagram")
+                if number == sequence:
+                    self.interrupted |= bool(flags & NLM_F_DUMP_INTR)
+                    if kind in (NLMSG_ERROR, NLMSG_DONE):
+                        raise_errno(self.buffer, offset + HEADER_SIZE, offset + size)
+                        for stride, stage in staged.items():
+                            yield Batch(stage, len(stage), stride)
+                        return
+                    stage = staged.setdefault(end - offset, bytearray())
+                    stage += self.buffer[offset:end]
+                    if len(stage) >= _STAGE_SIZE:
+                        yield Batch(stage, len(stage), end - offset)
+                        staged[end - offset] = bytearray()
+                offset = end
+
     def dump(self, message_type: int, payload: bytes) -> Iterator[Message]:
         """Every message of a dump; :attr:`interrupted` tells afterwards whether it was consistent."""
         return self.messages(self.send(message_type, payload, NLM_F_DUMP))
@@ -163,6 +209,21 @@ def raise_errno(buffer: bytearray, start: int, end: int) -> None:
     (code,) = _ERROR.unpack_from(buffer, start)
     if code < 0:
         raise Unavailable(f"netlink: {os.strerror(-code)}") from OSError(-code, os.strerror(-code))
+
+
+def _uniform(words: memoryview, length: int, size: int, sequence: int) -> bool:
+    """Whether every message of a datagram has the length, type, flags and sequence number that a plain row has."""
+    end, step = length >> 2, size >> 2
+    head = words[0:end:step].tobytes() + words[1:end:step].tobytes() + words[2:end:step].tobytes()
+    count = length // size
+    kind, flags = words[1] & 0xFFFF, words[1] >> 16
+    if sys.byteorder == "big":
+        kind, flags = flags, kind
+    return (
+        kind > NLMSG_DONE
+        and flags == NLM_F_MULTI
+        and head == b"".join([words[i : i + 1].tobytes() * count for i in range(2)] + [_WORD.pack(sequence) * count])
+    )
 
 
 def dump_consistently(link: Netlink, dump: Callable[[], Result]) -> tuple[Result, bool]:
