@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -20,7 +21,7 @@ try:
     from ansible_collections.nettriage.linux.plugins.module_utils.version import VERSION
     from ansible_collections.nettriage.linux.plugins.plugin_utils.audit import Judge
     from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import RuleError
-    from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, join
+    from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import MODULE_FAILED, Fleet, Host, join
     from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_terminal, files
 except ImportError as error:
     if error.name not in ("jmespath", "netaddr"):
@@ -61,14 +62,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         result["changed"] = False
-        _, args = self.validate_argument_spec(SPEC)
         if MISSING:
             missing = f"the Python package {MISSING} is missing on the controller"
             result.update(failed=True, msg=f"{missing}: {sys.executable} -m pip install jmespath netaddr")
             return result
         try:
+            _, args = self.validate_argument_spec(SPEC)
             result.update(self._report(args, task_vars or {}))
-        except (BadOption, RuleError, OSError) as error:
+        except (AnsibleActionFail, BadOption, RuleError, OSError) as error:
             result.update(failed=True, msg=str(error))
         return result
 
@@ -92,8 +93,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
             "fingerprint": fingerprint,
         }
         failing = {verdict: batch.verdicts[verdict] for verdict in FAILING[args["fail_on"]]}
+        same = {host.error for host in batch.hosts}
         if judge.broken:
             outcome.update(failed=True, msg=judge.broken)
+        elif len(same) == 1 and (error := same.pop()) and error.startswith(MODULE_FAILED):
+            # Not the hosts are at fault: an option is wrong that all of them have.
+            outcome.update(failed=True, msg=error)
         elif any(failing.values()):
             outcome.update(failed=True, msg=f"fail_on={args['fail_on']}: {as_terminal.tally(failing)}")
         return outcome

@@ -159,6 +159,7 @@ def _parse(text: str) -> tuple[Any, str]:
     return parsed, json.dumps(parsed, separators=(",", ":")) if strange else text
 
 
+MODULE_FAILED = "the module failed"
 # What Ansible puts before the reason proper.
 _PREFIXES = ("Task failed: ", "Module failed: ", "Failed to connect to the host via ssh: ", "ssh: ")
 
@@ -174,4 +175,4 @@ def _reason(result: Mapping[str, Any]) -> str:
     for prefix in _PREFIXES:
         text = text.removeprefix(prefix)
     reason = sentence(text) or "no reason was given"
-    return reason if result.get("unreachable") else f"the module failed: {reason}"
+    return reason if result.get("unreachable") else f"{MODULE_FAILED}: {reason}"

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, severity_rank
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import evidence
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import LAYERS, SEVERITIES, VERDICTS, clean, count
 
@@ -59,12 +59,12 @@ def pieces(fleet: Fleet, title: str) -> Iterator[str]:
 
 
 def heat(host: Host) -> dict[str, tuple[str, int]]:
-    """For each layer with findings the worst severity and how many there are."""
+    """For each layer with findings the worst severity, and how many findings have it."""
     found: dict[str, tuple[str, int]] = {}
-    for finding in host.findings:
-        worst, number = found.get(str(finding["layer"]), ("info", 0))
-        worst = min(worst, finding["severity"], key=SEVERITIES.index)
-        found[str(finding["layer"])] = (worst, number + 1)
+    for finding in sorted(host.findings, key=severity_rank):
+        severity, number = found.setdefault(finding["layer"], (finding["severity"], 0))
+        if severity == finding["severity"]:
+            found[finding["layer"]] = severity, number + 1
     return found
 
 

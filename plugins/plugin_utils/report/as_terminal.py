@@ -60,16 +60,14 @@ def _every_finding(fleet: Fleet, columns: int, detailed: bool) -> Iterator[Line]
     indent = " " * (_VERDICT + names + 4)
     yield _row("VERDICT", "HOST", "FINDING", names, columns), None
     for host in fleet.hosts:
-        if not host.findings:
-            yield _row(host.verdict, host.name, host.error or "nothing found", names, columns), COLOURS[host.verdict]
-        for finding in host.findings:
-            severity = finding["severity"]
-            first, *more = textwrap.wrap(_told(finding), columns - len(indent)) or [""]
-            yield _row(severity, host.name, first, names, columns), COLOURS[severity]
+        told = [(finding["severity"], _told(finding), finding.get("advice")) for finding in host.findings]
+        for verdict, text, advice in told or [(host.verdict, clean(host.error or "nothing found"), None)]:
+            first, *more = textwrap.wrap(text, columns - len(indent)) or [""]
+            yield _row(verdict, host.name, first, names, columns), COLOURS[verdict]
             for line in more:
-                yield fit(indent + line, columns), COLOURS[severity]
-            if detailed and finding.get("advice"):
-                for line in textwrap.wrap(f"do: {clean(finding['advice'][0])}", columns - len(indent)):
+                yield fit(indent + line, columns), COLOURS[verdict]
+            if detailed and advice:
+                for line in textwrap.wrap(f"do: {clean(advice[0])}", columns - len(indent)):
                     yield fit(indent + line, columns), None
 
 
