@@ -27,7 +27,8 @@ options:
     description:
       - Walk the table and tell who fills it, as RV(ansible_facts.nettriage_conntrack.top). O(top) rows are returned of
         each list.
-      - Needs C(CAP_NET_ADMIN), and about two microseconds of CPU time for each entry. At most 500000 entries are looked at.
+      - Needs C(CAP_NET_ADMIN), and some six microseconds of CPU time for each entry. At most 500000 entries are looked
+        at.
     type: bool
     default: false
 seealso:

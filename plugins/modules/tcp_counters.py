@@ -88,8 +88,8 @@ rates:
   sample: {"Tcp": {"ActiveOpens": 0.1, "RetransSegs": 0.0}, "TcpExt": {"ListenOverflows": 0.0}}
 derived:
   description:
-    - Ratios from the change of the counters, and of the memory that sockets use at the moment. Null where the divisor is
-      zero, where the kernel lacks a counter, and, for those from changes, without O(interval).
+    - Ratios from the change of the counters, and of the memory that sockets use at the moment. Null where the divisor
+      is zero, where the kernel lacks a counter, and, for those from changes, without O(interval).
   returned: when available
   type: dict
   contains:
@@ -162,7 +162,8 @@ softnet:
       description: The same per second.
       type: dict
     worst_cpus:
-      description: The CPUs that dropped most or ran out of budget most often, at most O(top), over the interval if there is one.
+      description:
+        - The CPUs that dropped most or ran out of budget most often, at most O(top), over the interval if there is one.
       type: list
       elements: dict
       sample: [{"cpu": 3, "dropped": 12, "squeezed": 40}]

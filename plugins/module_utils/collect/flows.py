@@ -14,7 +14,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors impo
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink import NETLINK_NETFILTER, Netlink
 
-# How much of the table is looked at: a second or two. If there is more, that is said.
+# How much of the table is looked at: some three seconds. If there is more, that is said.
 _MAX_FLOWS = 500_000
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 58: "icmpv6", 132: "sctp", 136: "udplite"}
 

@@ -51,7 +51,7 @@ _STATS = {
 
 _CTA_TUPLE_ORIG, _CTA_STATUS, _CTA_PROTOINFO = 1, 3, 4
 _CTA_TUPLE_IP, _CTA_TUPLE_PROTO = 1, 2
-_CTA_IP = ((1, 2), (3, 4))  # source and destination: IPv4, IPv6
+_CTA_IP_V4, _CTA_IP_V6 = (1, 2), (3, 4)  # source, destination
 _CTA_PROTO_NUM, _CTA_PROTO_DST_PORT = 1, 3
 _CTA_PROTOINFO_TCP, _CTA_PROTOINFO_TCP_STATE = 1, 1
 _IPS_SEEN_REPLY = 1 << 1
@@ -140,44 +140,75 @@ def flows(link: Netlink) -> Iterator[Flow]:
 
     :raises Unavailable: no privilege.
     """
+    # Entries of one length mostly have one layout: it is looked for once, then its headers are only compared.
+    layouts: dict[int, _Layout] = {}
     for message in link.dump(_CT_GET, _REQUEST):
-        flow = parse_flow(link.buffer, message.start, message.end)
+        size = message.end - message.start
+        layout = layouts.get(size)
+        flow = layout.read(link.buffer, message.start) if layout is not None else None
+        if flow is None:
+            layout = _layout(link.buffer, message.start, message.end)
+            if layout is None:
+                continue
+            layouts[size] = layout
+            flow = layout.read(link.buffer, message.start)
         if flow is not None:
             yield flow
 
 
-def parse_flow(buffer: bytes | bytearray, start: int, end: int) -> Flow | None:
-    """One entry of the table; ``None`` where it has no original direction that can be read."""
+class _Layout:
+    """Where the values of one kind of entry lie, each with the attribute header before it."""
+
+    def __init__(self, buffer: bytes | bytearray, start: int, fields: list[tuple[int, str]], port: bool) -> None:
+        form, at = ">", start
+        for place, code in fields:
+            form += f"{place - 4 - at}x4s{code}"
+            at = place + struct.calcsize(">" + code)
+        self._unpack = struct.Struct(form).unpack_from
+        self._headers = self._unpack(buffer, start)[::2]
+        self._port = port
+        self._state = len(fields) > 4 + port
+
+    def read(self, buffer: bytes | bytearray, start: int) -> Flow | None:
+        """The entry at *start*; ``None`` where other attributes stand in these places."""
+        parts = self._unpack(buffer, start)
+        if parts[::2] != self._headers:
+            return None
+        if self._port:
+            _, source, _, destination, _, protocol, _, port, _, status, *rest = parts
+        else:
+            port = None
+            _, source, _, destination, _, protocol, _, status, *rest = parts
+        state = rest[1] if self._state else None
+        return Flow(protocol, source, destination, port, state, bool(status & _IPS_SEEN_REPLY))
+
+
+def _layout(buffer: bytes | bytearray, start: int, end: int) -> _Layout | None:
+    """The layout of the entry at *start*; ``None`` where addresses, protocol or status are not to be found."""
     top = attributes(buffer, start + _NFGENMSG.size, end)
-    if _CTA_TUPLE_ORIG not in top:
-        return None
-    tuple_ = attributes(buffer, *top[_CTA_TUPLE_ORIG])
-    if _CTA_TUPLE_IP not in tuple_ or _CTA_TUPLE_PROTO not in tuple_:
-        return None
-    addresses = attributes(buffer, *tuple_[_CTA_TUPLE_IP])
-    proto = attributes(buffer, *tuple_[_CTA_TUPLE_PROTO])
-    for source, destination in _CTA_IP:
-        if source in addresses and destination in addresses and _CTA_PROTO_NUM in proto:
-            break
-    else:
-        return None
-    (begin, stop), (begin2, stop2) = addresses[source], addresses[destination]
-    port = proto.get(_CTA_PROTO_DST_PORT)
-    status = _be32(buffer, top.get(_CTA_STATUS)) or 0
-    return Flow(
-        buffer[proto[_CTA_PROTO_NUM][0]],
-        bytes(buffer[begin:stop]),
-        bytes(buffer[begin2:stop2]),
-        int.from_bytes(buffer[port[0] : port[1]], "big") if port else None,
-        _tcp_state(buffer, top.get(_CTA_PROTOINFO)),
-        bool(status & _IPS_SEEN_REPLY),
-    )
+    tuple_ = _nest(buffer, top.get(_CTA_TUPLE_ORIG))
+    addresses = _nest(buffer, tuple_.get(_CTA_TUPLE_IP))
+    proto = _nest(buffer, tuple_.get(_CTA_TUPLE_PROTO))
+    tcp = _nest(buffer, _nest(buffer, top.get(_CTA_PROTOINFO)).get(_CTA_PROTOINFO_TCP))
+    four = _CTA_IP_V4[0] in addresses
+    wanted = [
+        *((addresses.get(kind), "4s" if four else "16s") for kind in (_CTA_IP_V4 if four else _CTA_IP_V6)),
+        (proto.get(_CTA_PROTO_NUM), "B"),
+        (proto.get(_CTA_PROTO_DST_PORT), "H"),
+        (top.get(_CTA_STATUS), "I"),
+        (tcp.get(_CTA_PROTOINFO_TCP_STATE), "B"),
+    ]
+    fields = [
+        (place[0], code) for place, code in wanted if place and place[1] - place[0] == struct.calcsize(">" + code)
+    ]
+    port = _CTA_PROTO_DST_PORT in proto
+    whole = len(fields) == 4 + port + (_CTA_PROTOINFO_TCP_STATE in tcp) and fields == sorted(fields)
+    required = all(place for place, _ in wanted[:3]) and _CTA_STATUS in top
+    return _Layout(buffer, start, fields, port) if whole and required else None
 
 
-def _tcp_state(buffer: bytes | bytearray, place: tuple[int, int] | None) -> int | None:
-    tcp = attributes(buffer, *place).get(_CTA_PROTOINFO_TCP) if place else None
-    state = attributes(buffer, *tcp).get(_CTA_PROTOINFO_TCP_STATE) if tcp else None
-    return buffer[state[0]] if state and state[1] > state[0] else None
+def _nest(buffer: bytes | bytearray, place: tuple[int, int] | None) -> dict[int, tuple[int, int]]:
+    return attributes(buffer, *place) if place else {}
 
 
 def _be32(buffer: bytes | bytearray, place: tuple[int, int] | None) -> int | None:

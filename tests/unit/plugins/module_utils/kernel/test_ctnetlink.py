@@ -99,6 +99,17 @@ def test_flows_are_read() -> None:
     ]
 
 
+def test_entries_of_one_length_and_different_layout() -> None:
+    """Without a timeout but with a zone, the status lies elsewhere in a message of the same length."""
+    plain = flow(b"\x0a\0\0\1", b"\x0a\0\0\2", status=0)
+    head, status = plain[:-24], plain[-24:]
+    timeout, zone = be32(7, 30), attribute(18, b"\0\1")
+    rows = [head + status[:8] + timeout + status[8:], head + zone + status, head + status[:8] + timeout + status[8:]]
+    assert len({len(row) for row in rows}) == 1
+    expected = ctnetlink.Flow(6, b"\x0a\0\0\1", b"\x0a\0\0\2", 443, 3, False)
+    assert list(ctnetlink.flows(Link(*rows))) == [expected] * 3  # type: ignore[arg-type]
+
+
 def test_what_has_no_addresses_is_left_out() -> None:
     assert list(ctnetlink.flows(Link(GENERIC, GENERIC + be32(3, 1)))) == []  # type: ignore[arg-type]
 
@@ -107,8 +118,8 @@ def test_what_has_no_addresses_is_left_out() -> None:
 def test_damaged_flows_are_survived(cut: int, at: int, junk: bytes) -> None:
     payload = flow(b"\x0a\0\0\1", b"\x0a\0\0\2")
     damaged = (payload[:at] + junk + payload[at + len(junk) :])[:cut]
-    for found in ctnetlink.flows(Link(damaged)):  # type: ignore[arg-type]
-        assert len(found.source) <= len(payload)
+    for found in ctnetlink.flows(Link(payload, damaged, payload)):  # type: ignore[arg-type]
+        assert len(found.source) in (4, 16)
 
 
 def host(tmp_path: Path, netlink: str = "12  0", modules: str | None = None, live: bool = True) -> Host:
