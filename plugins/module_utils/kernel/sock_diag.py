@@ -233,15 +233,17 @@ def rows(batch: Batch) -> Iterator[Socket]:
         message: tuple[Any, ...] = _MESSAGE.unpack_from(data, start + HEADER_SIZE)
         found = attributes(data, start + MESSAGE_SIZE, start + stride)
         memory = found.get(SKMEMINFO)
-        yield Socket(
-            *message[:4],
-            socket.ntohs(message[4]),
-            socket.ntohs(message[5]),
-            *message[6:],
-            _word(data, memory, RCVBUF),
-            _word(data, memory, SNDBUF),
-            _word(data, memory, DROPS),
-            {kind: bytes(data[first:last]) for kind, (first, last) in found.items()},
+        yield Socket._make(
+            (
+                *message[:4],
+                socket.ntohs(message[4]),
+                socket.ntohs(message[5]),
+                *message[6:],
+                _word(data, memory, RCVBUF),
+                _word(data, memory, SNDBUF),
+                _word(data, memory, DROPS),
+                {kind: bytes(data[first:last]) for kind, (first, last) in found.items()},
+            )
         )
 
 
