@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import struct
 import time
-from typing import Any, Dict, NamedTuple, Protocol
+from typing import Any, Callable, Dict, NamedTuple, Protocol
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable, why
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
@@ -28,6 +28,7 @@ class Window(NamedTuple):
 class Subset(Protocol):
     """What a module of this package offers.
 
+    A subset may also offer ``baseline``: a cheaper first sample, for what only the last one is asked for.
     ``sample`` asks the kernel and keeps what it said; ``facts`` makes facts of the last sample and,
     where there is one, the first. Both raise :class:`Unavailable` with the reason.
     """
@@ -52,20 +53,22 @@ def gather(host: Host, subsets: dict[str, Subset], interval: float, top: int) ->
     before: dict[str, _Taken] = {}
     if interval > 0:
         started = time.monotonic()
-        before = {name: _take(host, name, subset) for name, subset in subsets.items()}
+        before = {
+            name: _take(host, name, getattr(subset, "baseline", subset.sample)) for name, subset in subsets.items()
+        }
         time.sleep(max(0.0, interval - (time.monotonic() - started)))
     return {name: _facts(host, name, subset, before.get(name), top) for name, subset in subsets.items()}
 
 
-def _take(host: Host, name: str, subset: Subset) -> _Taken:
+def _take(host: Host, name: str, sample: Callable[[Host], Any]) -> _Taken:
     try:
-        return _Taken(time.monotonic(), subset.sample(host), None)
+        return _Taken(time.monotonic(), sample(host), None)
     except _DAMAGE as error:
         return _Taken(time.monotonic(), None, why(error, name))
 
 
 def _facts(host: Host, name: str, subset: Subset, before: _Taken | None, top: int) -> Facts:
-    now = _take(host, name, subset)
+    now = _take(host, name, subset.sample)
     if now.why is not None:
         return {"available": False, "why": now.why}
     first = before.sample if before is not None and before.why is None else None
