@@ -116,10 +116,9 @@ def _kernel(host: Host) -> str | None:
 
 
 def _uptime_s(host: Host) -> float | None:
-    try:
-        return float(_text(host.proc("uptime")).split()[0])
-    except (ValueError, IndexError):
-        return None
+    text = _text(host.proc("uptime")).partition(" ")[0]
+    seconds = text.replace(".", "", 1)
+    return float(text) if seconds.isascii() and seconds.isdigit() else None
 
 
 def _cpus(host: Host) -> int | None:

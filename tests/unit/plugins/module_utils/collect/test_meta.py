@@ -64,6 +64,12 @@ def test_the_kernel_is_known_from_version_too(tmp_path: Path) -> None:
     assert facts(Host(str(tmp_path), FIXTURES))["kernel"] == "4.18.0-553.el8"
 
 
+@pytest.mark.parametrize("text", ["", "nan 1\n", "inf 1\n", "1e9 1\n", "x"])
+def test_an_uptime_that_is_no_number_is_null(tmp_path: Path, text: str) -> None:
+    (tmp_path / "uptime").write_text(text)
+    assert facts(Host(str(tmp_path), FIXTURES))["uptime_s"] is None
+
+
 def test_this_process() -> None:
     found = facts(Host())
     assert found["kernel"] == os.uname().release

@@ -204,7 +204,7 @@ def test_a_container_in_the_network_of_the_host_has_the_names_of_the_host(live: 
 
 @given(st.text())
 def test_any_text_is_survived(text: str) -> None:
-    json.dumps(facts(text)).encode("utf-8")
+    json.dumps(facts(text), ensure_ascii=False).encode("utf-8")
 
 
 @given(

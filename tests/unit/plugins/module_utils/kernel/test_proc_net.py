@@ -183,7 +183,7 @@ def test_what_the_kernel_writes_is_read_back(fields: dict[str, int]) -> None:
 @given(text=st.text())
 def test_any_text_is_survived(parse: object, text: str) -> None:
     found, damage = parse(text)  # type: ignore[operator]
-    json.dumps([found, damage]).encode("utf-8")
+    json.dumps([found, damage], ensure_ascii=False).encode("utf-8")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -209,4 +209,4 @@ def test_overwritten_bytes_are_survived(name: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(text) - 1))
     junk = data.draw(st.text(max_size=20))
     found, _ = FILES[name](text[:at] + junk + text[at + len(junk) :])
-    json.dumps(found).encode("utf-8")
+    json.dumps(found, ensure_ascii=False).encode("utf-8")
