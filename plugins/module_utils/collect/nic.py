@@ -24,6 +24,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.qdisc impor
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.rtnetlink import Link, shown
 
 _SHOWN_ADDRESSES = 10
+_SHOWN_NAMES = 20
 _SHOWN_STATISTICS = 12
 _PHYSICAL_ERRORS = ("crc", "frame", "length")
 _TUNNELS = (
@@ -35,31 +36,30 @@ _TUNNEL_TYPES = (768, 769, 776, 777, 778, 823, 65535, 65534)
 
 
 class Device(NamedTuple):
-    """One interface and what its driver told. ``None`` is what the driver does not support."""
+    """One interface and what its driver told. ``None`` is what the driver does not support.
+
+    :ivar virtual: there is no device below; ``None`` where that could not be seen.
+    """
 
     link: Link
-    driver: Driver | None
-    settings: Settings | None
-    rings: Rings | None
-    channels: Channels | None
-    statistics: dict[str, int] | None
-
-    @property
-    def virtual(self) -> bool:
-        """There is no device below. Before Linux 5.14 the link does not tell; a bus then does, except for ``tun``."""
-        return not self.link.parent and (self.link.kind is not None or not (self.driver and self.driver.bus))
+    virtual: bool | None
+    driver: Driver | None = None
+    settings: Settings | None = None
+    rings: Rings | None = None
+    channels: Channels | None = None
+    statistics: dict[str, int] | None = None
 
 
 class Sample(NamedTuple):
     """One reading, by interface index.
 
-    :ivar routed: interfaces that a default route leads out of.
+    :ivar routed: interfaces that a default route leads out of. ``None``, here and below, is unknown.
     """
 
     devices: dict[int, Device]
-    addresses: dict[int, list[str]]
-    routed: set[int]
-    qdiscs: dict[int, list[Qdisc]]
+    addresses: dict[int, list[str]] | None
+    routed: set[int] | None
+    qdiscs: dict[int, list[Qdisc]] | None
     down: dict[int, str]
     limited: list[str]
 
@@ -72,10 +72,10 @@ def sample(host: Host) -> Sample:
     except Unavailable as error:
         devices, limited = netdev_files.read(host)
         return Sample(
-            {link.ifindex: Device(link, None, settings, None, None, None) for link, settings in devices},
-            {},
-            netdev_files.routed(host, [link for link, _ in devices]),
-            {},
+            {each.link.ifindex: Device(each.link, each.virtual, settings=each.settings) for each in devices},
+            None,
+            netdev_files.routed(host, [each.link for each in devices]),
+            None,
             {},
             [f"{error}; addresses, drivers, rings, queues and qdiscs are not known", *limited],
         )
@@ -95,10 +95,12 @@ def _ask() -> Sample:
         for address in consistent("addresses", rtnetlink.addresses(link)):
             addresses.setdefault(address.ifindex, []).append(address.text)
         defaults = consistent("routes", rtnetlink.routes(link)).defaults
-        qdiscs: dict[int, list[Qdisc]] = {}
+        qdiscs: dict[int, list[Qdisc]] | None = None
         try:
-            for each in consistent("qdiscs", qdisc.qdiscs(link)):
-                qdiscs.setdefault(each.ifindex, []).append(each)
+            rows = consistent("qdiscs", qdisc.qdiscs(link))
+            qdiscs = {each.ifindex: [] for each in found}
+            for row in rows:
+                qdiscs.setdefault(row.ifindex, []).append(row)
         except Unavailable as error:
             limited.append(f"qdiscs: {error}")
     with Ethtool() as ethtool:
@@ -115,8 +117,10 @@ def _ask() -> Sample:
 
 def _device(ethtool: Ethtool, link: Link) -> Device:
     driver = ethtool.driver(link.name)
-    device = Device(link, driver, ethtool.settings(link.name), None, None, None)
-    if device.virtual:
+    # Before Linux 5.14 the link does not tell its device. A bus does, except that of tun.
+    virtual = not link.parent and (link.kind is not None or not (driver and driver.bus))
+    device = Device(link, virtual, driver, ethtool.settings(link.name))
+    if virtual:
         return device
     statistics = ethtool.statistics(link.name, driver.statistics) if driver else None
     return device._replace(
@@ -127,7 +131,7 @@ def _device(ethtool: Ethtool, link: Link) -> Device:
 
 
 def _reasons(devices: dict[int, Device]) -> dict[int, str]:
-    if not any(device.link.carrier is False and not device.virtual for device in devices.values()):
+    if not any(device.link.carrier is False and device.virtual is False for device in devices.values()):
         return {}
     try:
         return down_reasons()
@@ -165,7 +169,7 @@ def _importance(row: dict[str, Any]) -> tuple[Any, ...]:
     """Smaller is more important."""
     errors = row["errors_delta"] or {}
     moving = sum(value or 0 for name, value in errors.items() if name != "dropped")
-    dropped = (errors.get("dropped") or 0) + sum(each["drops_delta"] or 0 for each in row["qdisc"])
+    dropped = (errors.get("dropped") or 0) + sum(each["drops_delta"] or 0 for each in row["qdisc"] or [])
     use = max(row["utilisation"]["rx"] or 0, row["utilisation"]["tx"] or 0)
     return (
         not (row["has_default_route"] or (row["virtual"] is False and row["admin_up"])),
@@ -182,7 +186,7 @@ def _importance(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _row(device: Device, ports: int, before: Sample | None, now: Sample, seconds: float | None) -> dict[str, Any]:
-    link, driver, settings, rings, channels, statistics = device
+    link, virtual, driver, settings, rings, channels, statistics = device
     first = before.devices.get(link.ifindex) if before else None
     # Another interface may have got the index in between.
     first = first if first and first.link.name == link.name else None
@@ -192,16 +196,16 @@ def _row(device: Device, ports: int, before: Sample | None, now: Sample, seconds
     errors_delta = nic_statistics.errors(_known(delta), change) if delta is not None else None
     speed = settings.speed_mbps if settings else None
     rx, tx = (_mbps(delta, name, seconds) for name in ("rx_bytes", "tx_bytes"))
-    addresses = now.addresses.get(link.ifindex, [])
+    addresses = None if now.addresses is None else now.addresses.get(link.ifindex, [])
     master = now.devices.get(link.master) if link.master else None
     changes = first.link.carrier_changes if first else None
-    kind = _kind(device)
+    kind = _kind(link, virtual)
     return {
         "name": shown(link.name),
         "index": link.ifindex,
         "kind": kind,
-        "virtual": device.virtual,
-        "admin_up": bool(link.flags & rtnetlink.IFF_UP),
+        "virtual": virtual,
+        "admin_up": None if link.flags is None else bool(link.flags & rtnetlink.IFF_UP),
         "operstate": link.operstate,
         "carrier": link.carrier,
         "carrier_changes": link.carrier_changes,
@@ -216,8 +220,8 @@ def _row(device: Device, ports: int, before: Sample | None, now: Sample, seconds
         "bus": (driver.bus if driver else None) or link.parent,
         "master": shown(master.link.name) if master else None,
         "ports": ports if ports or kind in ("bridge", "bond", "team") else None,
-        "addresses": addresses[:_SHOWN_ADDRESSES],
-        "addresses_total": len(addresses),
+        "addresses": None if addresses is None else addresses[:_SHOWN_ADDRESSES],
+        "addresses_total": None if addresses is None else len(addresses),
         "counters": link.counters,
         "delta": delta,
         "rates": {name: per_second(value, seconds) for name, value in delta.items() if value} if delta else None,
@@ -231,19 +235,18 @@ def _row(device: Device, ports: int, before: Sample | None, now: Sample, seconds
         "rx_mbps": rx,
         "tx_mbps": tx,
         "error_ratio": _error_ratio(errors_delta, delta),
-        "has_default_route": link.ifindex in now.routed,
+        "has_default_route": None if now.routed is None else link.ifindex in now.routed,
     }
 
 
-def _kind(device: Device) -> str:
-    link = device.link
+def _kind(link: Link, virtual: bool | None) -> str | None:
     if link.type == rtnetlink.ARPHRD_LOOPBACK:
         return "loopback"
-    if not device.virtual:
+    if virtual is False:
         return "physical"
     if link.kind in _TUNNELS or (not link.kind and link.type in _TUNNEL_TYPES):
         return "tunnel"
-    return link.kind or "other"
+    return link.kind or ("other" if virtual else None)
 
 
 def _difference(first: int | None, now: int | None) -> int | None:
@@ -291,9 +294,12 @@ def _telling(statistics: dict[str, int], change: dict[str, int] | None) -> dict[
     }
 
 
-def _qdiscs(ifindex: int, before: Sample | None, now: Sample) -> list[dict[str, Any]]:
+def _qdiscs(ifindex: int, before: Sample | None, now: Sample) -> list[dict[str, Any]] | None:
     """The root and ingress qdiscs. Their numbers contain those of the qdiscs below: only the worst one is named."""
-    earlier = {(each.kind, each.handle, each.parent): each for each in before.qdiscs.get(ifindex, [])} if before else {}
+    if now.qdiscs is None:
+        return None
+    first_rows = before.qdiscs.get(ifindex, []) if before and before.qdiscs else []
+    earlier = {(each.kind, each.handle, each.parent): each for each in first_rows}
 
     def described(each: Qdisc) -> dict[str, Any]:
         first = earlier.get((each.kind, each.handle, each.parent))
@@ -322,20 +328,17 @@ def _qdiscs(ifindex: int, before: Sample | None, now: Sample) -> list[dict[str, 
 
 
 class _Named:
-    """The subset, with only some interfaces in it."""
+    """The subset, with only some interfaces in it. :ivar present: the names of all that are there."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
+        self.present: list[str] | None = None
 
     def sample(self, host: Host) -> Sample:
-        taken = sample(host)
-        present = [shown(device.link.name) for device in taken.devices.values()]
-        for name in self.names:
-            if name not in present:
-                raise BadOption("interfaces", name, f"names of interfaces that are there: {', '.join(sorted(present))}")
-        return taken
+        return sample(host)
 
     def facts(self, host: Host, before: Sample | None, now: Sample, window: Window) -> Facts:
+        self.present = sorted(shown(device.link.name) for device in now.devices.values())
         return interfaces(before, now, window, self.names)
 
 
@@ -345,4 +348,9 @@ def nic_health(host: Host, params: dict[str, Any]) -> Facts:
     :raises BadOption: an interface that is not there is asked for.
     """
     subset = _Named(params["interfaces"])
-    return {"interfaces": [], **gather(host, {"nic": subset}, params["interval"], params["top"])["nic"]}
+    found = gather(host, {"nic": subset}, params["interval"], params["top"])["nic"]
+    for name in subset.names:
+        if subset.present is not None and name not in subset.present:
+            listed = ", ".join(subset.present[:_SHOWN_NAMES]) + (", ..." if len(subset.present) > _SHOWN_NAMES else "")
+            raise BadOption("interfaces", name, f"names of interfaces that are there: {listed}")
+    return {"interfaces": [], **found}

@@ -99,8 +99,10 @@ def _recorded(host: Host, reason: str) -> Sample:
         raise Unavailable(f"{reason}; and neither net/route nor net/ipv6_route can be read")
     limited = [f"{reason}; rules, tables other than main, IPv6 neighbours and the way out are not known"]
     arp: list[tuple[str, str, str]] = []
+    seen: dict[int, int] = {}
     try:
         arp = route_files.parse_arp(read_text(host.net("arp")))
+        seen[_IPV4] = sum(state == "permanent" for _, _, state in arp)
     except Unavailable as error:
         limited.append(str(error))
     rp_filter = route_files.rp_filters(host)
@@ -125,7 +127,7 @@ def _recorded(host: Host, reason: str) -> Sample:
         {number: name for name, number in index.items()},
         Routes({family: len(routes) for family, routes in found.items()}, defaults),
         None,
-        Neighbours(counts, {i: rows[: neighbours.EXAMPLES] for i, rows in examples.items()}, states, {}),
+        Neighbours(counts, {i: rows[: neighbours.EXAMPLES] for i, rows in examples.items()}, states, seen),
         {family: _table(host, family, limited) for family in (_IPV4, _IPV6)},
         True,
         {_ALL if name == "all" else index[name]: value for name, value in rp_filter.items()},
@@ -242,6 +244,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 def _family(family: int, before: Sample | None, now: Sample) -> dict[str, Any]:
     table = now.tables.get(family, _UNKNOWN)
+    seen = family in now.neighbours.exempt
     states: dict[str, int] = {}
     for (of, _, state), number in now.neighbours.counts.items():
         if of == family:
@@ -251,8 +254,8 @@ def _family(family: int, before: Sample | None, now: Sample) -> dict[str, Any]:
         counted = max(0, counted - now.neighbours.exempt.get(family, 0))
     fulls = before.tables.get(family, _UNKNOWN).fulls if before else None
     return {
-        "total": sum(states.values()),
-        "states": states,
+        "total": sum(states.values()) if seen else None,
+        "states": states if seen else None,
         "entries": table.entries,
         "gc_thresh1": table.gc_thresh1,
         "gc_thresh2": table.gc_thresh2,

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections import Counter
 from typing import NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink import (
+    HEADER_SIZE,
     Netlink,
     attributes,
     dump_consistently,
@@ -23,6 +25,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.rtnetlink i
 
 _RTM_GETNEIGH, _RTM_GETNEIGHTBL = 30, 66
 _NDMSG = struct.Struct("=BxxxiHBB")
+_ENTRY = struct.Struct("=16xBxxxiHB")  # of a whole message: family, interface, state, flags
 _NTF_EXT_LEARNED = 0x10
 NUD_PERMANENT, NUD_NOARP = 0x80, 0x40
 _STATES = {
@@ -30,7 +33,6 @@ _STATES = {
     0x20: "failed", NUD_NOARP: "noarp", NUD_PERMANENT: "permanent",
 }  # fmt: skip
 _NUD_FAILING = 0x21
-_AF_INET = socket.AF_INET.value
 _TABLES = {"arp_cache": socket.AF_INET.value, "ndisc_cache": socket.AF_INET6.value}
 _FAMILIES = frozenset(_TABLES.values())
 EXAMPLES = 3
@@ -66,7 +68,7 @@ class Table(NamedTuple):
 
 
 def neighbours(link: Netlink, wanted: frozenset[str] = frozenset()) -> tuple[Neighbours, bool]:
-    """Count the neighbours; only a few are looked at closely, since there may be 100,000.
+    """Count the neighbours in batches, since there may be 100,000; only a few are looked at closely.
 
     :param wanted: addresses, such as the gateways', whose state is to be told.
     :returns: the counts, and whether the dump stayed interrupted.
@@ -74,37 +76,41 @@ def neighbours(link: Netlink, wanted: frozenset[str] = frozenset()) -> tuple[Nei
     raw = {packed(each): each for each in wanted}
 
     def walk() -> Neighbours:
-        seen: dict[tuple[int, int, int], int] = {}
+        seen: Counter[tuple[int, int, int, int]] = Counter()
         examples: dict[int, list[str]] = {}
         states: dict[tuple[int, str], str] = {}
-        exempt = dict.fromkeys(_FAMILIES, 0)
-        buffer = link.buffer
-        unpack = _NDMSG.unpack_from
-        for _, start, end in link.dump(_RTM_GETNEIGH, _NDMSG.pack(0, 0, 0, 0, 0)):
-            if end - start < _NDMSG.size:
+        for data, length, stride in link.batches(_RTM_GETNEIGH, _NDMSG.pack(0, 0, 0, 0, 0)):
+            if stride < _ENTRY.size:
                 continue
-            family, ifindex, state, flags, _ = unpack(buffer, start)
+            rows = struct.Struct(f"{_ENTRY.format}{stride - _ENTRY.size}x").iter_unpack(data[:length])
+            batch = Counter(rows)
+            seen.update(batch)
+            near = [each for each in raw if each in data]
+            if not near and not any(state & _NUD_FAILING for _, _, state, _ in batch):
+                continue
+            for start in range(0, length, stride):
+                family, ifindex, state, _ = _ENTRY.unpack_from(data, start)
+                first = start + HEADER_SIZE + _NDMSG.size
+                found = attributes(data, first, start + stride) if near or state & _NUD_FAILING else {}
+                known = raw.get(bytes(data[found[1][0] : found[1][1]])) if 1 in found else None
+                if known is not None:
+                    states[ifindex, known] = _STATES.get(state, str(state))
+                if state & _NUD_FAILING and (known is not None or len(examples.get(ifindex, ())) < EXAMPLES):
+                    shown = address(family, data, found.get(1))
+                    if shown is not None:
+                        examples.setdefault(ifindex, []).insert(0 if known else EXAMPLES, shown)
+        counts: dict[tuple[int, int, str], int] = {}
+        exempt = dict.fromkeys(_FAMILIES, 0)
+        for (family, ifindex, state, flags), number in seen.items():
             if family not in _FAMILIES:
                 continue
             if state & NUD_PERMANENT or flags & _NTF_EXT_LEARNED:
-                exempt[family] += 1
-            key = family, ifindex, state
-            seen[key] = seen.get(key, 0) + 1
-            # NDA_DST is the first attribute of every entry.
-            first = start + _NDMSG.size + 4
-            known = raw.get(bytes(buffer[first : first + (4 if family == _AF_INET else 16)])) if raw else None
-            if known is not None:
-                states[ifindex, known] = _STATES.get(state, str(state))
-            if state & _NUD_FAILING and (known is not None or len(examples.get(ifindex, ())) < EXAMPLES):
-                found = attributes(buffer, start + _NDMSG.size, end)
-                shown = address(family, buffer, found.get(1))
-                if shown is not None:
-                    examples.setdefault(ifindex, []).insert(0 if known else EXAMPLES, shown)
-        counts: dict[tuple[int, int, str], int] = {}
-        for (family, ifindex, state), number in seen.items():
+                exempt[family] += number
             if state != NUD_NOARP:
-                counts[family, ifindex, _STATES.get(state, str(state))] = number
-        return Neighbours(counts, {ifindex: shown[:EXAMPLES] for ifindex, shown in examples.items()}, states, exempt)
+                key = family, ifindex, _STATES.get(state, str(state))
+                counts[key] = counts.get(key, 0) + number
+        shortened = {ifindex: shown[:EXAMPLES] for ifindex, shown in examples.items()}
+        return Neighbours(counts, shortened, states, exempt)
 
     return dump_consistently(link, walk)
 

@@ -8,6 +8,7 @@ Sources: ``net/core/net-procfs.c``, ``Documentation/ABI/testing/sysfs-class-net`
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.ethtool import Settings, known_speed
@@ -26,7 +27,15 @@ _COLUMNS = (
 _DUPLEX = ("half", "full")
 
 
-def read(host: Host) -> tuple[list[tuple[Link, Settings | None]], list[str]]:
+class FileDevice(NamedTuple):
+    """One interface. :ivar virtual: ``None`` where sysfs could not be read."""
+
+    link: Link
+    settings: Settings | None
+    virtual: bool | None
+
+
+def read(host: Host) -> tuple[list[FileDevice], list[str]]:
     """Every interface that the files know, and what they do not tell.
 
     sysfs shows the network namespace in which it was mounted, which need not be the one that is looked into, so it is
@@ -64,12 +73,11 @@ def parse_dev(content: str) -> tuple[dict[str, dict[str, int]], int]:
     return found, damaged
 
 
-def _interface(
-    host: Host, number: int, name: str, folded: dict[str, int], recorded: bool
-) -> tuple[Link, Settings | None]:
+def _interface(host: Host, number: int, name: str, folded: dict[str, int], recorded: bool) -> FileDevice:
     directory = host.sys("class/net", name)
     if not recorded or name in (".", "..") or "/" in name or not os.path.isdir(directory):
-        return Link(number, _hardware(name), IFF_UP, name, None, None, None, None, None, None, None, folded), None
+        link = Link(number, _hardware(name), None, name, None, None, None, None, None, None, None, folded)
+        return FileDevice(link, None, None)
 
     def number_in(file: str) -> int | None:
         return read_int(os.path.join(directory, file))
@@ -83,9 +91,9 @@ def _interface(
     values = {each: number_in("statistics/" + each) for each in STATISTICS}
     counters = {each: value for each, value in values.items() if value is not None} or folded
     try:
-        flags = int(text_in("flags") or "0x1", 16)
+        flags: int | None = int(text_in("flags") or "", 16)
     except ValueError:
-        flags = IFF_UP
+        flags = None
     carrier, speed, duplex = number_in("carrier"), number_in("speed"), text_in("duplex")
     hardware = number_in("type")
     link = Link(
@@ -95,18 +103,15 @@ def _interface(
         name=name,
         mtu=number_in("mtu"),
         operstate=text_in("operstate"),
-        carrier=None if carrier is None or not flags & IFF_UP else bool(carrier),
+        carrier=None if carrier is None or flags is None or not flags & IFF_UP else bool(carrier),
         carrier_changes=number_in("carrier_changes"),
         kind=_kind(directory, text_in("uevent") or ""),
         master=None,
         parent="device" if os.path.lexists(os.path.join(directory, "device")) else None,
         counters=counters,
     )
-    if speed is None and duplex is None:
-        return link, None
-    return link, Settings(
-        None if speed is None else known_speed(speed), None, duplex if duplex in _DUPLEX else None, None
-    )
+    known = Settings(None if speed is None else known_speed(speed), None, duplex if duplex in _DUPLEX else None, None)
+    return FileDevice(link, known if speed is not None or duplex is not None else None, link.parent is None)
 
 
 def _hardware(name: str) -> int:
@@ -123,7 +128,8 @@ def _kind(directory: str, uevent: str) -> str | None:
     return "tun" if os.path.exists(os.path.join(directory, "tun_flags")) else None
 
 
-def routed(host: Host, links: list[Link]) -> set[int]:
-    """The interfaces that a default route of ``/proc/net/route`` or ``ipv6_route`` leads out of."""
-    names = {route.interface for routes in read_routes(host).values() for route in routes if route.default}
-    return {link.ifindex for link in links if link.name in names}
+def routed(host: Host, links: list[Link]) -> set[int] | None:
+    """The interfaces that a default route leads out of; ``None`` where no file tells."""
+    families = read_routes(host)
+    names = {route.interface for routes in families.values() for route in routes if route.default}
+    return {link.ifindex for link in links if link.name in names} if families else None

@@ -56,7 +56,9 @@ def parse_qdisc(data: bytes) -> Qdisc | None:
     numbers = _statistics(data, found)
     if not kind or numbers is None:
         return None
-    above = {_TC_H_ROOT: "root", _TC_H_INGRESS: "ingress"}.get(parent) or f"{parent >> 16:x}:{parent & 0xFFFF:x}"
+    above = {_TC_H_ROOT: "root", _TC_H_INGRESS: "ingress"}.get(parent)
+    if above is None:
+        above = f"{parent >> 16:x}:{parent & 0xFFFF:x}" if parent >> 16 else f":{parent & 0xFFFF:x}"
     return Qdisc(ifindex, kind, f"{handle >> 16:x}:", above, *numbers)
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections import Counter
 from typing import Iterator, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink import (
+    HEADER_SIZE,
     NETLINK_ROUTE,
     Netlink,
     attribute,
@@ -52,6 +54,7 @@ STATISTICS = (
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBI")
 _RTMSG = struct.Struct("=BBBBBBBBI")
+_ROUTE_HEAD = struct.Struct("=16xBBxxBxxBI")  # of a whole message: family, prefix length, table, type, flags
 _NEXTHOP = struct.Struct("=HBBi")
 _RULE = struct.Struct("=BBBBBBBBI")
 _U32 = struct.Struct("=I")
@@ -61,6 +64,7 @@ class Link(NamedTuple):
     """One interface.
 
     :ivar type: ``ARPHRD_*``.
+    :ivar flags: ``IFF_*``; ``None`` where only files could be read.
     :ivar name: bytes that are no UTF-8 are kept as surrogates, so that the name can be given back to the kernel.
     :ivar carrier: ``None`` while the interface is administratively down.
     :ivar kind: the name of its rtnl_link_ops, such as ``veth``; ``None`` for most hardware.
@@ -70,7 +74,7 @@ class Link(NamedTuple):
 
     ifindex: int
     type: int
-    flags: int
+    flags: int | None
     name: str
     mtu: int | None
     operstate: str | None
@@ -254,23 +258,27 @@ def parse_address(data: bytes) -> Address | None:
 def routes(link: Netlink) -> tuple[Routes, bool]:
     """How many routes there are, and the default ones, of both families; and whether the dump stayed interrupted.
 
-    The messages are walked in place: a router may have a million.
+    Batches of messages are counted at once: a router may have a million.
     """
 
     def walk() -> Routes:
         counts = {socket.AF_INET.value: 0, socket.AF_INET6.value: 0}
         defaults: list[Default] = []
-        buffer = link.buffer
-        for _, start, end in link.dump(_RTM_GETROUTE, _RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)):
-            if end - start < _RTMSG.size:
+        for data, length, stride in link.batches(_RTM_GETROUTE, _RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)):
+            if stride < _ROUTE_HEAD.size:
                 continue
-            family, length, _, _, table, _, _, kind, flags = _RTMSG.unpack_from(buffer, start)
-            # Cloned ones are remembered exceptions, such as a path MTU, not routes.
-            if family not in counts or table == _RT_TABLE_LOCAL or flags & _RTM_F_CLONED:
-                continue
-            counts[family] += 1
-            if length == 0 and kind == _RTN_UNICAST:
-                defaults += parse_default(bytes(buffer[start:end]))
+            rows = struct.Struct(f"{_ROUTE_HEAD.format}{stride - _ROUTE_HEAD.size}x").iter_unpack(data[:length])
+            for (family, prefix, table, kind, flags), number in Counter(rows).items():
+                if not _is_route(family, table, flags):
+                    continue
+                counts[family] += number
+                if prefix == 0 and kind == _RTN_UNICAST:
+                    head = bytes((family, prefix))
+                    for start in range(HEADER_SIZE, length, stride):
+                        if data[start : start + 2] == head and _ROUTE_HEAD.unpack_from(data, start - HEADER_SIZE) == (
+                            family, prefix, table, kind, flags,
+                        ):  # fmt: skip
+                            defaults += parse_default(bytes(data[start : start - HEADER_SIZE + stride]))
         return Routes(counts, defaults)
 
     found, interrupted = dump_consistently(link, walk)
@@ -281,6 +289,11 @@ def routes(link: Netlink) -> tuple[Routes, bool]:
             hops += _resolved(link, hop)
         found = Routes(found.counts, hops)
     return found, interrupted
+
+
+def _is_route(family: int, table: int, flags: int) -> bool:
+    """Neither one of the host's own addresses nor a cloned one: those are remembered, such as for a path MTU."""
+    return family in _ADDRESS_SIZE and table != _RT_TABLE_LOCAL and not flags & _RTM_F_CLONED
 
 
 def parse_default(data: bytes) -> list[Default]:
