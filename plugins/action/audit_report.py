@@ -137,7 +137,7 @@ class _Play:
 
     def rows(self) -> int:
         """How many rows of facts the page has room for on each host."""
-        return max(2, min(10, 2000 // len(self._raw)))
+        return min(10, 4000 // len(self._raw))
 
     def fleet(self, judge: Judge, limits: dict[str, Any], rules: list[Any]) -> Fleet:
         """Everyone who was looked at, or could not be, up to now; batches that are still to come are not in it."""

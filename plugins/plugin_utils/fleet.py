@@ -167,11 +167,11 @@ _PREFIXES = ("Task failed: ", "Module failed: ", "Failed to connect to the host 
 def _reason(result: Mapping[str, Any]) -> str:
     """Why *result* holds no facts, as one sentence."""
     text = str(result.get("msg") or "")
-    if "MODULE FAILURE" in text or "unexpected error" in text.lower() or not text:
-        # Python or the shell said it better, in its last line.
-        streams = f"{result.get('module_stdout') or ''}\n{result.get('module_stderr') or ''}"
-        lines = [line for line in streams.splitlines() if line.strip() and not line.startswith("Shared connection to")]
-        text = lines[-1] if lines else text
+    # Where the module died: a traceback says why in its last line, the shell in its first.
+    streams = f"{result.get('module_stdout') or ''}\n{result.get('module_stderr') or ''}"
+    lines = [line for line in streams.splitlines() if line.strip() and not line.startswith("Shared connection to")]
+    if lines:
+        text = lines[-1] if any(line.startswith("Traceback (") for line in lines) else lines[0]
     for prefix in _PREFIXES:
         text = text.removeprefix(prefix)
     reason = sentence(text) or "no reason was given"

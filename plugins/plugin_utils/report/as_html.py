@@ -15,12 +15,14 @@ from markupsafe import Markup
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, severity_rank
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import evidence
-from ansible_collections.nettriage.linux.plugins.plugin_utils.text import LAYERS, SEVERITIES, VERDICTS, clean, count
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import LAYERS, SEVERITIES, VERDICTS, clean, count, fit
 
 _PAGE = os.path.join(os.path.dirname(__file__), "page")
-# What the page shows of one kind of finding; report.json has everything.
+# What the page shows of one kind of finding: it has to stay light for thousands of hosts. report.json has everything.
 _VARIANTS = 20
 _ROWS = 250
+_FINDINGS = 12000  # of all hosts together, but never less than six of each
+_LONGEST = 1000  # characters of one text
 # How many kinds of finding stand open at first, so that a small fleet's page needs no click.
 _OPEN = 5
 
@@ -55,6 +57,7 @@ def pieces(fleet: Fleet, title: str) -> Iterator[str]:
         opened=_OPEN,
         row_limit=_ROWS,
         variant_limit=_VARIANTS,
+        finding_limit=max(6, _FINDINGS // max(1, len(fleet.hosts))),
     )
 
 
@@ -72,7 +75,7 @@ def _shown(value: Any) -> Any:
     """What an expression of the template shows: text from a host is made harmless here, then escaped by Jinja."""
     if isinstance(value, Markup):
         return value
-    return "" if value is None else clean(value)
+    return "" if value is None else fit(clean(value), _LONGEST)
 
 
 def _file(name: str) -> str:

@@ -146,7 +146,7 @@ def _percent(value: Any) -> str | None:
 
 
 def _counts(value: Any) -> str | None:
-    return counts(value) if isinstance(value, Mapping) else None
+    return counts(value) if isinstance(value, Mapping) and value else None
 
 
 def _share(part: Any, whole: Any) -> str | None:

@@ -17,7 +17,7 @@
   }));
   const rows = new Map(all("tr.host").map((row) => [row.dataset.of, row]));
   const hosts = all("details.host").map((box) => ({
-    box, row: rows.get(box.id), verdict: box.dataset.s, text: text(box),
+    shown: [box, rows.get(box.id)].filter(Boolean), verdict: box.dataset.s, text: text(box),
     findings: all(".findings li", box).map((item) => [item.dataset.s, item.dataset.layer]),
   }));
 
@@ -44,17 +44,17 @@
       const fits = host.findings.some(([own, where]) =>
         (!severity.value || own === severity.value) && (!layer.value || where === layer.value));
       const yes = (fits || (!layer.value && (!severity.value || host.verdict === severity.value))) && found(host.text);
-      show(host.box, yes);
-      show(host.row, yes);
+      for (const element of host.shown) show(element, yes);
       count += yes;
     }
-    get("shown").textContent = `${count} of ${hosts.length} hosts`;
+    get("shown").textContent = `${count} of ${hosts.length} ${hosts.length === 1 ? "host" : "hosts"}`;
   }
 
   function open() {
     const target = location.hash.length > 1 && get(location.hash.slice(1));
     if (target && target.tagName === "DETAILS") {
       target.open = true;
+      show(target, true);
       target.scrollIntoView();
     }
   }
