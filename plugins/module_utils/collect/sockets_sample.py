@@ -54,31 +54,39 @@ def take(host: Host, light: bool = False) -> Sample:
     :param light: only what the first of two samples is needed for: listeners, what waits, what moves.
     :raises Unavailable: neither netlink nor procfs can be had.
     """
-    limited: list[str] = []
-    source: Source
+    source, missing = open_source(host)
+    limited = []
+    if missing is not None:
+        limited.append(f"{missing}; the files of procfs know no backlog, drops, tcp_info or memory of sockets")
     try:
-        host.require_live("sockets")
-        source = SockDiag()
-        try:
-            listeners = _listeners(source)
-        except Unavailable:
-            source.close()
-            raise
-    except Unavailable as error:
-        limited.append(f"{error}; the files of procfs know no backlog, drops, tcp_info or memory of sockets")
-        source = ProcSockets(host)
-        listeners = _listeners(source)
-    try:
-        return _take(host, source, listeners, limited, light)
+        return _take(host, source, limited, light)
     finally:
         source.close()
 
 
-def _take(host: Host, source: Source, listeners: list[diag.Socket], limited: list[str], light: bool) -> Sample:
+def open_source(host: Host) -> tuple[Source, str | None]:
+    """Netlink, or the files of procfs and why it is those."""
+    try:
+        host.require_live("sockets")
+        source = SockDiag()
+    except Unavailable as error:
+        return ProcSockets(host), str(error)
+    try:
+        # Only a dump shows whether the kernel has the module.
+        for _ in source.tcp(diag.LISTENING):
+            pass
+    except Unavailable as error:
+        source.close()
+        return ProcSockets(host), str(error)
+    return source, None
+
+
+def _take(host: Host, source: Source, limited: list[str], light: bool) -> Sample:
     ports = read_ports(host)
     if ports.low is None:
         limited.append("the range of ephemeral ports cannot be read: their use is not counted")
     interrupted = False
+    listeners = _listeners(source)
     census = Census(ports, ())
     details: list[Batch] = []
     for _ in range(_ATTEMPTS):
