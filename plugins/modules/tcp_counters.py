@@ -136,7 +136,7 @@ derived:
       description: Connections that failed to be opened, a second.
       type: float
     udp_memory_ratio:
-      description: Memory of all UDP sockets ÷ the second number of C(udp_mem).
+      description: Memory of all UDP sockets ÷ the first number of C(udp_mem), beyond which datagrams are dropped.
       type: float
 sockstat:
   description: Sockets and their memory by protocol. Memory is in pages, that of C(FRAG) in bytes.

@@ -111,7 +111,8 @@ def derived(delta: Deltas | None, seconds: float | None, now: Sample) -> Facts:
         "orphan_ratio": ratio(tcp.get("orphan"), now.max_orphans),
         "resets_sent_per_s": proc_net.per_second(change("Tcp", "OutRsts"), seconds),
         "attempt_fails_per_s": proc_net.per_second(change("Tcp", "AttemptFails"), seconds),
-        "udp_memory_ratio": ratio(udp.get("mem"), now.udp_mem[1] if now.udp_mem else None),
+        # UDP knows no pressure: it may take udp_mem[0] and no more (__sk_mem_raise_allocated).
+        "udp_memory_ratio": ratio(udp.get("mem"), now.udp_mem[0] if now.udp_mem else None),
     }
 
 

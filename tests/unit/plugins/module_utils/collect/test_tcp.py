@@ -116,7 +116,7 @@ def test_memory_and_orphans_need_no_interval() -> None:
     assert found["memory_pages"] == 61
     assert found["memory_ratio"] == round(61 / 254432, 6)
     assert found["orphan_ratio"] == round(3 / 65536, 6)
-    assert found["udp_memory_ratio"] == round(5 / 508869, 6)
+    assert found["udp_memory_ratio"] == round(5 / 381651, 6)
 
 
 @pytest.mark.parametrize("missing", ["TCPOrigDataSent", "TCPSynRetrans"])
