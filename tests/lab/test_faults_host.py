@@ -68,7 +68,7 @@ def test_conntrack_that_is_nearly_full(lab: Lab, audits: AuditMany, share: float
     if most > _AFFORDABLE_ENTRIES:
         pytest.skip(f"nf_conntrack_max is {most}: filling it would cost too much memory")
     for each, entries in ((host, int(most * share)), (twin, 1000)):
-        each.start("tracker", "tracker", entries)
+        each.start("tracker", "tracker", "assured", entries)
     assert int(host.run("conntrack", "-C")) == int(most * share)
 
     found, healthy = audits(host, twin)
@@ -77,19 +77,23 @@ def test_conntrack_that_is_nearly_full(lab: Lab, audits: AuditMany, share: float
     healthy.silent("conntrack.near_full", "conntrack.dropping")
 
 
-def test_conntrack_that_is_full_drops(lab: Lab, audits: AuditMany) -> None:
-    """A full table refuses new connections: the kernel's own drop counter moves."""
+@pytest.mark.parametrize(("kind", "moved"), [("assured", "drop"), ("unanswered", "early_drop")])
+def test_conntrack_that_is_full_drops(lab: Lab, audits: AuditMany, kind: str, moved: str) -> None:
+    """A full table refuses new connections, or throws out flows without an answer to make room."""
     client, server, link = lab.pair()
     most = int(server.sysctl("net.netfilter.nf_conntrack_max"))
     if most > _AFFORDABLE_ENTRIES:
         pytest.skip(f"nf_conntrack_max is {most}: filling it would cost too much memory")
     server.filter("input", "ct state invalid drop")
-    server.start("tracker", "tracker", most + 1)
+    server.start("tracker", "tracker", kind, most + 1)
+    server.start("backend", "backend", "serve", "0.0.0.0:80")
     client.start("dialer", "dialer", 20, 5, f"{link.addresses[1]}:80")
+    wait_until(lambda: re.search(rf"\b{moved}=[1-9]", server.run("conntrack", "-S")), moved)
+
     found, healthy = audits(server, client)
     found.one("conntrack.dropping")
     assert found.one("conntrack.near_full")["severity"] == "critical"
-    assert found.facts["conntrack"]["delta"]["drop"] > 0
+    assert found.facts["conntrack"]["delta"][moved] > 0
     healthy.silent("conntrack.near_full", "conntrack.dropping")
 
 

@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.nettriage.linux.tests.lab.auditing import AuditMany, AuditOne, refused
 from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace, wait_until
+
+_IDLE_MS = 60_000
 
 
 def _count(host: Namespace, state: str) -> int:
@@ -15,6 +19,12 @@ def _count(host: Namespace, state: str) -> int:
 def _queues(host: Namespace) -> list[tuple[int, int]]:
     """(Recv-Q, Send-Q) of every established socket, as ss shows them."""
     return [(int(line.split()[0]), int(line.split()[1])) for line in host.ss("-t state established")]
+
+
+def _idle_ms(host: Namespace) -> int:
+    """How long the busiest connection has had no data, in either direction."""
+    shown = " ".join(host.ss("-tOi state established"))
+    return min(map(int, re.findall(r"last(?:snd|rcv):(\d+)", shown)))
 
 
 def test_close_wait_leaks(lab: Lab, audits: AuditMany) -> None:
@@ -71,7 +81,7 @@ def test_a_reader_that_does_not_read(lab: Lab, audits: AuditMany) -> None:
     sender = client.start("sender", "pusher", 1, 1 << 20, 5, f"{link.addresses[1]}:8001")
     twin_client.start("sender", "pusher", 1, 1 << 14, 5, f"{twin_link.addresses[1]}:8001")
     wait_until(lambda: any(received > 1 << 16 for received, _ in _queues(server)), "the receive queue stands")
-    wait_until(lambda: any(sent > 1 << 16 for _, sent in _queues(client)), "the send queue stands")
+    wait_until(lambda: "timer:(persist" in "".join(client.ss("-to")), "the sender probes a window that is closed")
 
     at_server, at_client, *healthy = audits(server, client, twin_server, twin_client)
     finding = at_server.one("tcp.slow_reader", "slow-reader", reader.pid)
@@ -95,6 +105,9 @@ def test_keepalive_is_inert_without_so_keepalive(lab: Lab, audits: AuditMany) ->
     changed = lab.namespace("changed")
     changed.sysctl("net.ipv4.tcp_keepalive_time", 300)
     changed.start("client", "idle-pool", "hold", 20, f"{lab.connect(changed, server).addresses[1]}:8001")
+
+    for host in (without, changed, twin):
+        wait_until(lambda host=host: _idle_ms(host) > _IDLE_MS, "connections idle for a minute", _IDLE_MS / 500)  # type: ignore[misc]
 
     found, inert, healthy = audits(without, changed, twin)
     inert.one("sysctl.keepalive_inert")
