@@ -9,8 +9,8 @@ name: bdp
 short_description: Bandwidth-delay product of a path, in bytes
 version_added: 0.1.0
 description:
-  - How many bytes are under way when a path is full. One connection needs a buffer of that size to fill it, and twice as
-    much while it recovers from a loss.
+  - How many bytes are under way when a path is full. One connection needs a buffer of that size to fill it, and twice
+    as much while it recovers from a loss.
 positional: _input, rtt_ms
 author:
   - nettriage maintainers (@nettriage)

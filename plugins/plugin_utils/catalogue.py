@@ -229,7 +229,7 @@ class Rule:
         try:
             return make()
         except ExpressionError as error:
-            raise self._wrong(field, str(error)) from error
+            raise self._wrong(field, str(error)) from None
 
     def _wrong(self, field: str, why: str) -> RuleError:
         return RuleError(f"rule {self.id}: {field}: {why}")

@@ -51,7 +51,7 @@ class Expression:
             raise ExpressionError(
                 f"{error.function_name}() takes {' or '.join(error.expected_types)}"
                 f" and got {error.actual_type} in {self.text!r}"
-            ) from error
+            ) from None
 
     def holds(self, scope: dict[str, Any]) -> bool:
         """Whether the value is true in JMESPath's sense: anything but null, false and what is empty."""
@@ -62,15 +62,15 @@ def _parse(text: str) -> Node:
     try:
         return Parser().parse(text).parsed
     except exceptions.IncompleteExpressionError as error:
-        raise ExpressionError(f"{text!r} ends too early, at column {len(text) + 1}") from error
+        raise ExpressionError(f"{text!r} ends too early, at column {len(text) + 1}") from None
     except exceptions.LexerError as error:
-        raise ExpressionError(f"{error.message} at column {error.lexer_position + 1} of {text!r}") from error
+        raise ExpressionError(f"{error.message} at column {error.lexer_position + 1} of {text!r}") from None
     except exceptions.ParseError as error:
         raise ExpressionError(
             f"unexpected {error.token_value!r} at column {error.lex_position + 1} of {text!r}"
-        ) from error
+        ) from None
     except exceptions.JMESPathError as error:
-        raise ExpressionError(f"{error} {text!r}") from error
+        raise ExpressionError(f"{error} {text!r}") from None
 
 
 # --- What is checked before any fact is seen ---

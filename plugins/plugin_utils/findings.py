@@ -68,7 +68,7 @@ def plain(value: Any) -> Any:
     try:
         return json.loads(value if isinstance(value, (str, bytes)) else json.dumps(value))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"neither a structure nor its JSON string: {error}") from error
+        raise ValueError(f"the facts are neither a structure nor its JSON string: {error}") from None
 
 
 def judge(facts: Facts, catalogue: Catalogue) -> list[Finding]:
@@ -87,7 +87,7 @@ def judge(facts: Facts, catalogue: Catalogue) -> list[Finding]:
                 if severity:
                     found.append(_finding(rule, severity, scope))
         except ExpressionError as error:
-            raise RuleError(f"rule {rule.id}: cannot be evaluated on these facts: {error}") from error
+            raise RuleError(f"rule {rule.id}: cannot be evaluated on these facts: {error}") from None
         scope["item"] = None
     found.sort(key=_order)
     return found
