@@ -41,7 +41,8 @@ def enter(host: Host, netns: str) -> Host:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG):
             raise BadOption("netns", netns, _accepted(host)) from error
-        raise Unavailable(why(error, f"netns {netns}")) from error
+        needs = "; another user's process is shown to CAP_SYS_PTRACE only" if error.errno == errno.EACCES else ""
+        raise Unavailable(why(error, f"netns {netns}") + needs) from error
     try:
         switch(descriptor, host)
     except OSError as error:
