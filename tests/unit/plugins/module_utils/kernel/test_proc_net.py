@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any, Callable
 
 import pytest
 from hypothesis import given
@@ -14,8 +15,14 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel import proc
 FIXTURES = os.path.join(os.path.dirname(__file__), "../../../fixtures")
 KERNELS = ("3.10", "4.18", "5.14", "6.18")
 
-PARSERS = [proc_net.paired_lines, proc_net.snmp6, proc_net.sockstat, proc_net.softnet_stat, proc_net.cpu_table]
-FILES = {
+PARSERS: list[Callable[[str], Any]] = [
+    proc_net.paired_lines,
+    proc_net.snmp6,
+    proc_net.sockstat,
+    proc_net.softnet_stat,
+    proc_net.cpu_table,
+]
+FILES: dict[str, Callable[[str], Any]] = {
     "snmp": proc_net.paired_lines,
     "netstat": proc_net.paired_lines,
     "snmp6": proc_net.snmp6,
@@ -145,7 +152,7 @@ def test_a_counter_that_went_back_has_no_delta() -> None:
 
 
 def test_a_counter_that_was_not_there_before_has_no_delta() -> None:
-    before = {"Udp": {}}
+    before: proc_net.Table = {"Udp": {}}
     assert proc_net.deltas(before, {"Udp": {"NoPorts": 3}, "MPTcpExt": {"MPTCPRetrans": 1}}) == {
         "Udp": {"NoPorts": None},
         "MPTcpExt": {"MPTCPRetrans": None},
@@ -181,8 +188,8 @@ def test_what_the_kernel_writes_is_read_back(fields: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("parse", PARSERS)
 @given(text=st.text())
-def test_any_text_is_survived(parse: object, text: str) -> None:
-    found, damage = parse(text)  # type: ignore[operator]
+def test_any_text_is_survived(parse: Callable[[str], Any], text: str) -> None:
+    found, damage = parse(text)
     json.dumps([found, damage], ensure_ascii=False).encode("utf-8")
 
 
