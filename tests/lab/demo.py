@@ -67,7 +67,7 @@ class Fleet:
         host, link = self._host("checkout", f"has used up its {CAPACITY} ephemeral ports towards one backend")
         host.sysctl("net.ipv4.ip_local_port_range", f"40001 {40000 + CAPACITY}")
         host.sysctl("net.ipv4.tcp_tw_reuse", 0)
-        host.start("client", "checkout-api", "close", CAPACITY + 1, f"{link.addresses[1]}:8443")
+        host.start("client", "checkout-api", "tenth", CAPACITY + 1, f"{link.addresses[1]}:8443")
 
     def _billing(self) -> None:
         host, link = self._host("billing", "runs a program that never closes what its peer has closed")
@@ -134,7 +134,7 @@ def _stop(*_: object) -> NoReturn:
 
 
 def main() -> int:
-    reason = netlab.missing()
+    reason = netlab.missing(("ip", "nft", "nstat"))
     if reason is not None:
         print(f"demo: {reason}", file=sys.stderr)
         return 1

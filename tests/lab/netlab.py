@@ -17,6 +17,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ import time
 from typing import Any, Callable, Iterator
 
 ACTORS = "ansible_collections.nettriage.linux.tests.lab.actors"
+TOOLS = ("ip", "nft", "ss", "nstat", "tc", "conntrack")
 _RUN_NETNS = "/run/netns"
 _PREFIX = "nt-lab"
 _NAME = re.compile(_PREFIX + r"-(\d+)-(\d+)-\d+-[a-z0-9]+\Z")
@@ -74,16 +76,17 @@ def environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-def missing() -> str | None:
+def missing(tools: tuple[str, ...] = TOOLS) -> str | None:
     """Why no lab can be built on this machine; ``None`` where it can."""
     if os.geteuid() != 0:
         return "the lab builds network namespaces: run it as root"
+    absent = [tool for tool in tools if shutil.which(tool) is None]
+    if absent:
+        return f"the lab needs {', '.join(absent)}: install iproute2, nftables and conntrack"
     name = f"{_PREFIX}-{os.getpid()}-{_started_at(os.getpid())}-{next(_serial)}-try"
     try:
         command("ip", "netns", "add", name)
         command("ip", "netns", "del", name)
-        command("nft", "--version")
-        command("ss", "--version")
     except (LabError, OSError) as error:
         return f"the lab cannot be built here: {error}"
     return None

@@ -4,8 +4,9 @@
 
 COUNT connections are made to each destination, and the result is said as ``{"connected": n, "errors": {name: n}}``.
 MODE is what becomes of a connection: ``close`` closes it at once (TIME_WAIT stays here), ``hold`` keeps it open,
-``alive`` keeps it open with SO_KEEPALIVE, ``churn`` closes and goes on at each step with COUNT more to each,
-``leak`` keeps it open and opens one more to each at each step. At each ``go`` of the lab there are COUNT more.
+``alive`` keeps it open with SO_KEEPALIVE, ``tenth`` closes nine of ten, ``churn`` closes and goes on at each step
+with COUNT more to each, ``leak`` keeps it open and opens one more to each at each step. At each ``go`` of the lab
+there are COUNT more.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Client:
             self.errors[name] = self.errors.get(name, 0) + 1
             return False
         self.connected += 1
-        if self.mode in ("close", "churn"):
+        if self.mode in ("close", "churn") or (self.mode == "tenth" and self.connected % 10):
             made.close()
         else:
             self.kept.append(made)
