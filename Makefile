@@ -12,7 +12,7 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help audit test lint unit targets sanity lab bench demo clean
+.PHONY: help audit test lint unit project targets sanity lab bench demo clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -37,7 +37,7 @@ audit: .venv/.installed $(LINK) ## audit this host, or INVENTORY=..., and say wh
 demo: .venv/.installed $(LINK) ## a small fleet with real faults in network namespaces, audited (root)
 	@.venv/bin/python tests/lab/demo.py '$(REPORT)'
 
-test: ## everything: lint, unit, targets, sanity, lab, bench
+test: ## everything: lint, unit, project, targets, sanity, lab, bench
 	@$(CHECK)
 
 lint: ## ruff, mypy, ansible-lint, yamllint, docs, changelog, licences, build
@@ -45,6 +45,9 @@ lint: ## ruff, mypy, ansible-lint, yamllint, docs, changelog, licences, build
 
 unit: ## unit tests on every Python that is installed
 	@$(CHECK) unit
+
+project: ## the documents, the built archive, make audit in a fresh copy
+	@$(CHECK) project
 
 targets: ## the modules on every Python, by every supported ansible-core
 	@$(CHECK) targets

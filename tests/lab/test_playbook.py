@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 from typing import Any, Iterator
 
 import pytest
@@ -68,6 +69,20 @@ def test_the_page_stands_alone(report: dict[str, Any]) -> None:
     assert all(host in page for host in report["hosts"])
     assert 'src="http' not in page and "<link" not in page
     assert (directory / "report.md").read_text().count("intranet")
+
+
+def test_the_readme_shows_what_it_looks_like(report: dict[str, Any]) -> None:
+    """Every host of the README's sample is shown like that; only the digits differ from run to run."""
+    readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+    (sample,) = re.findall(r"<!-- sample -->\n```text\n(.*?)```", readme, re.DOTALL)
+    _, *rows = re.split(r"^(?:critical|warning|ok) {3,}", _without_digits(sample), flags=re.MULTILINE)
+    shown = "".join(_without_digits(report["terminal"]).split())
+    assert len(rows) == len(report["hosts"])
+    assert [row for row in rows if "".join(row.split()) not in shown] == []
+
+
+def _without_digits(text: str) -> str:
+    return re.sub(r"[\d.,]+", "#", text)
 
 
 def test_the_exit_code_serves_as_a_gate(fleet: demo.Fleet, tmp_path: pathlib.Path) -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the project's checks side by side and ends with one table of what each said.
 
-    python3 -m tests.tools.check [lint|unit|targets|sanity|lab|bench ...]     all of them without a word
+    python3 -m tests.tools.check [lint|unit|project|targets|sanity|lab|bench ...]     all of them without a word
 
 A check's whole output is in .cache/log/NAME.log; it is printed too where the check failed or ran tests. What cannot run
 here (an interpreter that is not installed, no root) is named in the table; with CI set in the environment a lab that
@@ -22,10 +22,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, Sequence
 
 from tests.tools import environment
+from tests.tools.checkout import CACHE, COLLECTIONS, ROOT
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CACHE = os.path.join(ROOT, ".cache")
-COLLECTIONS = os.path.join(ROOT, ".collections")
 LINK = os.path.join(COLLECTIONS, "ansible_collections", "nettriage", "linux")
 OK, FAILED, LEFT_OUT = "ok", "FAILED", "left out"
 SHOWN_LINES = 200
@@ -42,6 +40,7 @@ CORES = {
     "2.20": ("3.12", "3.13", "3.14"),
     "2.21": ("3.12", "3.13", "3.14"),
 }
+SUPPORTED = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 CONTROLLERS = ("3.11", "3.12", "3.13", "3.14")
 # The oldest Python that each ansible-core accepts on a target.
 LOWEST_TARGET = {"2.18": "3.8", "2.19": "3.8", "2.20": "3.9", "2.21": "3.9"}
@@ -117,6 +116,11 @@ def tool(name: str, command: str) -> str:
     return os.path.join(venv(name), "bin", command)
 
 
+def pytest(name: str, *words: str) -> list[str]:
+    """The command that runs tests with the environment *name*."""
+    return [tool(name, "python"), "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", *words]
+
+
 def lint(plan: Plan) -> None:
     """Everything that reads the sources."""
     version = plan.newest()
@@ -158,15 +162,24 @@ def lint(plan: Plan) -> None:
 
 def unit(plan: Plan) -> None:
     """Target-side tests on every Python, controller-side tests where ansible-core can be installed."""
-    for version in environment.VERSIONS:
+    for version in SUPPORTED:
         if version not in plan.pythons:
             plan.leave_out(f"unit {version}", "no such interpreter here")
-            continue
+    for version in plan.pythons:
         controller = version in CONTROLLERS
         need = plan.environment(version, version, UNIT, *([RUNTIME] if controller else []))
         paths = ["tests/unit"] if controller else ["tests/unit/plugins/module_utils"]
-        command = [tool(version, "python"), "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", *paths]
-        plan.add(Step(f"unit {version}", command, (need,), loud=True))
+        plan.add(Step(f"unit {version}", pytest(version, *paths), (need,), loud=True))
+
+
+def project(plan: Plan) -> None:
+    """The whole as its users get it: the documents, the archive, make audit in a fresh copy."""
+    version = plan.newest()
+    if version is None:
+        plan.leave_out("project", f"needs one of Python {', '.join(CONTROLLERS)}", fatal=True)
+        return
+    need = plan.environment(version, version, UNIT, RUNTIME)
+    plan.add(Step("project", pytest(version, "tests/project"), (need,), loud=True))
 
 
 def core_python(plan: Plan, core: str, name: str) -> str | None:
@@ -211,15 +224,22 @@ def lab(plan: Plan) -> None:
         plan.leave_out("lab", "needs root, for network namespaces", fatal=bool(os.environ.get("CI")))
         return
     need = plan.environment(version, version, UNIT, RUNTIME)
-    command = [tool(version, "python"), "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", "tests/lab"]
-    plan.add(Step("lab", command, (need,), alone=True, loud=True))
+    plan.add(Step("lab", pytest(version, "tests/lab"), (need,), alone=True, loud=True))
 
 
 def bench(plan: Plan) -> None:
     """The speed goals."""
 
 
-CHECKS = {"lint": lint, "unit": unit, "targets": targets, "sanity": sanity, "lab": lab, "bench": bench}
+CHECKS = {
+    "lint": lint,
+    "unit": unit,
+    "project": project,
+    "targets": targets,
+    "sanity": sanity,
+    "lab": lab,
+    "bench": bench,
+}
 
 
 class Runner:

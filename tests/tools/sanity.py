@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: nettriage maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs every test of ansible-test sanity over a copy of the checkout.
+"""Runs every test of ansible-test sanity over a copy of the checkout, which is a git repository of its own.
 
     python3 -m tests.tools.sanity 2.21 /path/to/environment/bin [options of ansible-test sanity]
 
@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 
 from tests.tools import environment
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CACHE = os.path.join(ROOT, ".cache")
+from tests.tools.checkout import CACHE, copy
 
 # What ansible-test calls instead of get-pip: a pip wheel that installs itself.
 _BOOTSTRAP = """
@@ -30,26 +27,6 @@ from pip._internal.cli.main import main
 words = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
 sys.exit(main(["install", "--upgrade", "--force-reinstall", *words]))
 """
-
-
-def copy(destination: str) -> None:
-    """The files that git knows or would know, and nothing else."""
-    shutil.rmtree(destination, ignore_errors=True)
-    listing = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listing.stdout.split("\0")):
-        source = os.path.join(ROOT, name)
-        if os.path.isfile(source):
-            os.makedirs(os.path.dirname(os.path.join(destination, name)), exist_ok=True)
-            shutil.copy2(source, os.path.join(destination, name))
-    # A repository of its own: ansible-test asks git for the files, and the one around it ignores this folder.
-    subprocess.run(["git", "init", "--quiet", destination], check=True)
-    subprocess.run(["git", "add", "--all"], cwd=destination, check=True)
 
 
 def make_home(home: str, programs: str, core: str) -> None:

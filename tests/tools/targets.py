@@ -14,7 +14,8 @@ import os
 import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tests.tools.checkout import CACHE, COLLECTIONS, ROOT
+
 TARGETS = os.path.join(ROOT, "tests", "integration", "targets")
 _QUIET = {
     "ANSIBLE_DEPRECATION_WARNINGS": "0",
@@ -28,7 +29,7 @@ _QUIET = {
 def main() -> int:
     """Write an inventory and a playbook, and run it."""
     core, programs, interpreters = sys.argv[1], sys.argv[2], [word.split("=", 1) for word in sys.argv[3:]]
-    place = os.path.join(ROOT, ".cache", "targets", core)
+    place = os.path.join(CACHE, "targets", core)
     os.makedirs(place, exist_ok=True)
     hosts = {f"python{version}": {"ansible_python_interpreter": path} for version, path in interpreters}
     _write(os.path.join(place, "hosts.json"), {"all": {"hosts": hosts, "vars": {"ansible_connection": "local"}}})
@@ -41,7 +42,7 @@ def main() -> int:
         env={
             **os.environ,
             **_QUIET,
-            "ANSIBLE_COLLECTIONS_PATH": os.path.join(ROOT, ".collections"),
+            "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS,
             "ANSIBLE_HOME": os.path.join(place, "ansible"),
             "ANSIBLE_ROLES_PATH": TARGETS,
         },

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every example of the README is executed.
+
+A comment before each fenced block says how: ``run`` its commands in a fresh copy of the checkout, ``play`` it as a
+playbook, put it into ``group_vars`` of an audit, ``sample`` of the terminal that the lab compares with the real thing,
+or ``not run`` and why.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+from typing import NamedTuple
+
+import pytest
+
+from tests.project.support import FILTERS, MODULES, PLAYBOOKS, ROLES, Run, read
+from tests.tools.checkout import ROOT, files
+
+_BLOCK = re.compile(
+    r"(?:<!-- (?P<how>[a-z_ ]+)(?::[^>]*)? -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S
+)
+_LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+_REPOSITORY = "https://github.com/nettriage/nettriage.linux"
+
+
+class Block(NamedTuple):
+    how: str | None
+    language: str
+    text: str
+
+
+BLOCKS = [Block(found["how"], found["language"], found["text"]) for found in _BLOCK.finditer(read("README.md"))]
+
+
+def blocks(how: str) -> list[str]:
+    return [block.text for block in BLOCKS if block.how == how]
+
+
+def test_every_block_says_how_it_is_tested() -> None:
+    assert {block.how for block in BLOCKS} <= {"run", "play", "group_vars", "sample", "not run"}
+    assert blocks("run")
+    assert blocks("play")
+    assert blocks("group_vars")
+
+
+@pytest.mark.parametrize("commands", blocks("run"))
+def test_the_commands_run(run: Run, fresh: pathlib.Path, tmp_path: pathlib.Path, commands: str) -> None:
+    local = commands.replace(f"git+{_REPOSITORY}", f"git+file://{fresh}")
+    installed = {} if local == commands else {"ANSIBLE_COLLECTIONS_PATH": str(tmp_path)}
+    done = run("bash", "-euc", local, cwd=fresh, check=False, **installed)
+    assert done.returncode == 0 or "fail_on=critical" in done.stdout + done.stderr, done.stdout + done.stderr
+    assert (fresh / "nettriage-report" / "report.html").is_file()
+    assert "nettriage-report/report.html" in done.stdout
+    assert "WARNING" not in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_a_second_make_audit_installs_nothing(run: Run, fresh: pathlib.Path) -> None:
+    run("make", "audit", cwd=fresh)
+    stamp = (fresh / ".venv" / ".installed").stat().st_mtime_ns
+    done = run("make", "audit", cwd=fresh)
+    assert (fresh / ".venv" / ".installed").stat().st_mtime_ns == stamp
+    assert "Making .venv" not in done.stdout
+
+
+@pytest.mark.parametrize("playbook", blocks("play"))
+def test_the_playbook_runs(run: Run, fresh: pathlib.Path, tmp_path: pathlib.Path, playbook: str) -> None:
+    (tmp_path / "site.yml").write_text(playbook)
+    done = run("ansible-playbook", "-i", str(fresh / "hosts.yml"), "site.yml", cwd=tmp_path, check=False)
+    # A host with a critical finding is what it is there to stop at.
+    assert done.returncode == 0 or "Assertion failed" in done.stdout, done.stdout + done.stderr
+    assert "ok=2" in done.stdout or "Assertion failed" in done.stdout
+
+
+@pytest.mark.parametrize("variables", blocks("group_vars"))
+def test_the_variables_are_accepted(run: Run, fresh: pathlib.Path, tmp_path: pathlib.Path, variables: str) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text(variables)
+    (tmp_path / "hosts.yml").write_text((fresh / "hosts.yml").read_text())
+    done = run("ansible-playbook", "-i", "hosts.yml", "nettriage.linux.audit", cwd=tmp_path)
+    assert "0 unreachable" in done.stdout or "unreachable " not in done.stdout, done.stdout
+    wrong = variables.replace("facts.sockets.tcp.listeners_total > ", "facts.sokets.tcp.listeners_total ? ")
+    (tmp_path / "group_vars" / "all.yml").write_text(wrong)
+    done = run("ansible-playbook", "-i", "hosts.yml", "nettriage.linux.audit", cwd=tmp_path, check=False)
+    assert done.returncode != 0
+    assert "site.too_many_listeners" in done.stdout + done.stderr
+
+
+def test_the_tables_name_everything_that_is_there() -> None:
+    rows = set(re.findall(r"^\| `([a-z_]+)` \|", read("README.md").partition("### What is in the collection")[2], re.M))
+    assert rows == set(MODULES) | set(FILTERS) | set(ROLES) | set(PLAYBOOKS)
+
+
+def test_the_limits_that_are_overridden_exist() -> None:
+    limits = read("plugins/plugin_utils/rules/limits.yml")
+    for variables in blocks("group_vars"):
+        for name in re.findall(r"^  ([a-z_]+): [\d.]+$", variables, re.M):
+            assert f"\n{name}: " in limits
+
+
+@pytest.mark.parametrize("document", [name for name in files() if name.endswith(".md")])
+def test_links_lead_somewhere(document: str) -> None:
+    folder = os.path.join(ROOT, os.path.dirname(document))
+    broken = [link for link in _LINK.findall(read(document)) if not os.path.exists(os.path.join(folder, link))]
+    assert broken == []
