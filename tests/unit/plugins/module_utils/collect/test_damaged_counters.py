@@ -30,7 +30,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted([*found, *(path for path in (root / "5.14/proc").iterdir() if path.is_file())])
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_to_one_file(files: list[Path], data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(files))
