@@ -15,7 +15,14 @@ from markupsafe import Markup
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, severity_rank
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import evidence
-from ansible_collections.nettriage.linux.plugins.plugin_utils.text import LAYERS, SEVERITIES, VERDICTS, clean, count, fit
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import (
+    LAYERS,
+    SEVERITIES,
+    VERDICTS,
+    clean,
+    count,
+    fit,
+)
 
 _PAGE = os.path.join(os.path.dirname(__file__), "page")
 # What the page shows of one kind of finding: it has to stay light for thousands of hosts. report.json has everything.

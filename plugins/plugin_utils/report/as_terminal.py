@@ -17,6 +17,7 @@ Line = tuple[str, str | None]
 COLOURS = {"critical": "red", "warning": "yellow", "unreachable": "bright red", "ok": "green", "info": None}
 _VERDICT = max(map(len, VERDICTS))
 _CAUSES = 10
+_ROOM_FOR_COMMON = 12
 
 
 def table(fleet: Fleet, columns: int, lines: int) -> Iterator[Line]:
@@ -38,10 +39,12 @@ def table(fleet: Fleet, columns: int, lines: int) -> Iterator[Line]:
         yield from whole[: room - 1]
         yield "... and more: see the report", None
         return
-    common = list(_common(fleet, columns))[: room // 2]
-    yield from common
-    yield "", None
-    yield from _worst_hosts(fleet, columns, room - len(common) - 1)
+    if room >= _ROOM_FOR_COMMON:
+        common = list(_common(fleet, columns))[: room // 2]
+        yield from common
+        yield "", None
+        room -= len(common) + 1
+    yield from _worst_hosts(fleet, columns, room)
 
 
 def headline(fleet: Fleet) -> str:
@@ -83,7 +86,7 @@ def _common(fleet: Fleet, columns: int) -> Iterator[Line]:
 
 
 def _worst_hosts(fleet: Fleet, columns: int, room: int) -> Iterator[Line]:
-    """Each host in one line: the worst that it has."""
+    """Each host in one line: the worst that it has. Then what is left."""
     shown = fleet.hosts[: room - 2]
     names = _name_width(shown, columns)
     yield _row("VERDICT", "HOST", "WORST FINDING", names, columns), None
@@ -93,9 +96,11 @@ def _worst_hosts(fleet: Fleet, columns: int, room: int) -> Iterator[Line]:
             more = f" (+{len(host.findings) - 1})" if len(host.findings) > 1 else ""
             told = _told(host.findings[0]) + more
         yield _row(host.verdict, host.name, told, names, columns), COLOURS[host.verdict]
+    left = sum(max(0, len(host.findings) - 1) for host in shown)
     hidden = Counter(host.verdict for host in fleet.hosts[len(shown) :])
-    if hidden:
-        yield f"... and {tally({verdict: hidden[verdict] for verdict in VERDICTS})}: see the report", None
+    parts = [count(left, "more finding")] if left else []
+    parts += [f"{hidden[verdict]} {verdict}" for verdict in VERDICTS if hidden[verdict]]
+    yield f"... and {', '.join(parts)}: see the report", None
 
 
 def _row(verdict: str, name: str, told: str, names: int, columns: int) -> str:

@@ -34,7 +34,7 @@ options: {}
 class Connection(ConnectionBase):
     transport = "gone"
     def _connect(self):
-        raise AnsibleConnectionFailure("Failed to connect to the host via ssh: ssh: connect to host x port 22: No route")
+        raise AnsibleConnectionFailure("Failed to connect to the host via ssh: ssh: connect to host x: No route")
     exec_command = put_file = fetch_file = lambda self, *args, **kwargs: self._connect()
     def close(self):
         pass
@@ -142,12 +142,12 @@ def test_every_host_is_in_the_report_whatever_became_of_it(site: Site) -> None:
     hosts = site.hosts()
     assert verdicts(hosts)["d_critical"] == "critical"
     assert [hosts[name]["verdict"] for name in ("a_gone", "b_failed", "c_undefined")] == ["unreachable"] * 3
-    assert hosts["a_gone"]["error"] == "connect to host x port 22: No route"
+    assert hosts["a_gone"]["error"] == "connect to host x: No route"
     assert hosts["a_gone"]["facts"] is None
     assert "/nonexistent" in hosts["b_failed"]["error"] and "an existing directory" in hosts["b_failed"]["error"]
     assert "nowhere" in hosts["c_undefined"]["error"]
     assert "error" not in hosts["e_plain"] and hosts["e_plain"]["facts"]["sysctl"]["available"] is True
-    assert list(hosts)[0] == "d_critical", "worst first"
+    assert next(iter(hosts)) == "d_critical", "worst first"
 
 
 def test_the_terminal_shows_a_table_and_no_json(site: Site) -> None:
@@ -179,7 +179,12 @@ def test_a_fleet_that_is_gone_altogether(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("own", "fail_on", "passes"),
-    [(WARNING, "critical", True), (WARNING, "warning", False), (CRITICAL, "critical", False), (CRITICAL, "never", True)],
+    [
+        (WARNING, "critical", True),
+        (WARNING, "warning", False),
+        (CRITICAL, "critical", False),
+        (CRITICAL, "never", True),
+    ],
 )
 def test_fail_on_sets_the_exit_code_after_the_report_is_written(
     site: Site, own: dict[str, Any], fail_on: str, passes: bool
@@ -199,6 +204,7 @@ def test_batches_and_strategies_end_in_one_report(site: Site, keywords: dict[str
     assert set(hosts) == set("abcd")
     assert [hosts[name]["verdict"] for name in "ab"] == ["unreachable", "critical"]
     assert ids(hosts["d"]) == {"own.warning"}
+    assert done.stdout.count("Report: ") == (4 // keywords["serial"] if "serial" in keywords else 1)
     if "serial" in keywords:
         assert "With the batches before: 4 hosts" in done.stdout
 
