@@ -10,10 +10,11 @@ from typing import Any, Callable, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import neighbours, route_files, rtnetlink
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable, why
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.neighbours import Neighbours, Table
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink import Netlink
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.proc_net import cpu_table
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.rtnetlink import Default, Routes, Rule, shown
 
 _IPV4, _IPV6 = socket.AF_INET.value, socket.AF_INET6.value
@@ -139,15 +140,18 @@ def _recorded(host: Host, reason: str) -> Sample:
 def _table(host: Host, family: int, limited: list[str]) -> Table:
     """A table's limits and counters as files tell them, which is in the first network namespace only."""
     version, file = ("ipv4", "arp_cache") if family == _IPV4 else ("ipv6", "ndisc_cache")
-    stat: dict[str, int] = {}
+    rows: list[dict[str, int]] = []
     try:
-        stat = route_files.parse_stat(read_text(host.net("stat", file)))
-    except (Unavailable, ValueError) as error:
-        limited.append(why(error, f"net/stat/{file}"))
+        rows, damage = cpu_table(read_text(host.net("stat", file)))
+        limited += [f"net/stat/{file}: {sentence}" for sentence in damage]
+    except Unavailable as error:
+        limited.append(str(error))
     low, middle, high = (
         read_int(host.proc("sys/net", version, "neigh/default", f"gc_thresh{each}")) for each in (1, 2, 3)
     )
-    return Table(stat.get("entries"), low, middle, high, stat.get("table_fulls"))
+    # "entries" is the same on every CPU; "table_fulls" is of Linux 4.3.
+    fulls = [row["table_fulls"] for row in rows if "table_fulls" in row]
+    return Table(rows[0].get("entries") if rows else None, low, middle, high, sum(fulls) if fulls else None)
 
 
 def _rp_filters(host: Host, names: dict[int, str]) -> dict[int, int]:

@@ -200,8 +200,9 @@ def parse_settings(answer: bytes) -> Settings | None:
     start = _SETTINGS_SIZE + 4 * words
     # Words of 32 bits each, lowest first, each in the machine's order.
     advertised = 0
-    for at, word in enumerate(struct.unpack_from(f"={words}I", answer, start) if words > 0 else ()):
-        advertised |= word << (32 * at)
+    if words > 0 and len(answer) >= start + 4 * words:
+        for at, word in enumerate(struct.unpack_from(f"={words}I", answer, start)):
+            advertised |= word << (32 * at)
     return _settings(speed, duplex, autonegotiation, advertised)
 
 

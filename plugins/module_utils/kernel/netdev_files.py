@@ -57,15 +57,16 @@ def read(host: Host) -> tuple[list[FileDevice], list[str]]:
 def parse_dev(content: str) -> tuple[dict[str, dict[str, int]], int]:
     """``/proc/net/dev``: interface to counters, and how many lines could not be read.
 
-    A name may contain colons; kernels before 2.6.38 put no space after the one that ends it.
+    A name may contain colons. A long number stands right behind the one that ends it.
     """
     found: dict[str, dict[str, int]] = {}
-    damaged = 0
-    for line in content.split("\n"):
+    *lines, rest = content.split("\n")
+    damaged = int(bool(rest))  # a line without its end may have lost digits
+    for line in lines:
         if "|" in line or not line.strip():
             continue
-        name, _, rest = line.rpartition(":")
-        fields = rest.split()
+        name, _, numbers = line.rpartition(":")
+        fields = numbers.split()
         if not name.strip() or len(fields) != len(_COLUMNS) or not all(f.isascii() and f.isdigit() for f in fields):
             damaged += 1
             continue

@@ -3,7 +3,7 @@
 """Routes, neighbours and their limits from files, where netlink cannot be asked. Private to this collection.
 
 Sources: ``net/ipv4/fib_trie.c``, ``net/ipv6/route.c``, ``net/ipv4/arp.c``, ``include/uapi/linux/{route,ipv6_route}.h``.
-Lines that cannot be read are left out.
+Lines that cannot be read are left out, as is a last one without its end, which may have lost digits.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class FileRoute(NamedTuple):
 def parse_route(content: str) -> list[FileRoute]:
     """``/proc/net/route``: the routes of IPv4's main table. Addresses are hexadecimal in the machine's byte order."""
     found = []
-    for line in content.split("\n")[1:]:
+    for line in content.split("\n")[1:-1]:
         fields = line.split()
         try:
             destination, gateway, flags, mask = (int(fields[at], 16) for at in (1, 2, 3, 7))
@@ -49,7 +49,7 @@ def parse_route(content: str) -> list[FileRoute]:
 def parse_ipv6_route(content: str) -> list[FileRoute]:
     """``/proc/net/ipv6_route``: all tables of IPv6; the host's own addresses are left out."""
     found = []
-    for line in content.split("\n"):
+    for line in content.split("\n")[:-1]:
         fields = line.split()
         try:
             length, metric, flags = (int(fields[at], 16) for at in (1, 5, 8))
@@ -81,7 +81,7 @@ def read_routes(host: Host) -> dict[int, list[FileRoute]]:
 def parse_arp(content: str) -> list[tuple[str, str, str]]:
     """``/proc/net/arp``: interface, address and state, which is ``incomplete``, ``complete`` or ``permanent`` there."""
     found = []
-    for line in content.split("\n")[1:]:
+    for line in content.split("\n")[1:-1]:
         fields = line.split()
         try:
             flags = int(fields[2], 16)
@@ -92,20 +92,6 @@ def parse_arp(content: str) -> list[tuple[str, str, str]]:
         state = "permanent" if flags & _ATF_PERM else "complete" if flags & _ATF_COM else "incomplete"
         found.append((device, fields[0], state))
     return found
-
-
-def parse_stat(content: str) -> dict[str, int]:
-    """``/proc/net/stat/arp_cache``: hexadecimal, one line a CPU; ``entries`` is the same on each and not summed.
-
-    :raises ValueError: it is damaged.
-    """
-    head, *rows = [line.split() for line in content.split("\n") if line.strip()] or [[]]
-    totals: dict[str, int] = {}
-    for row in rows:
-        for name, value in zip(head, row):
-            number = int(value, 16)
-            totals[name] = number if name == "entries" else totals.get(name, 0) + number
-    return totals
 
 
 def rp_filters(host: Host) -> dict[str, int]:
