@@ -83,7 +83,7 @@ class Census:
     :ivar states: number of the state to the number of sockets.
     :ivar in_range: outbound sockets whose local port is ephemeral, by state and destination.
     :ivar outside: outbound sockets with a local port outside the range: bound by hand.
-    :ivar inbound: sockets on a listener's port, by state and (port, address) of this side.
+    :ivar inbound: sockets on a listener's port, by state, port and address of this side.
     :ivar owned: inode to the key of its socket, followed by its control group's id where the kernel tells it.
     :ivar close_wait: inode to family, peer (port and address) and control group's id of a socket in CLOSE_WAIT.
     :ivar receive: messages with something in the receive queue, and how much; send alike.
@@ -95,7 +95,7 @@ class Census:
         self.states = [0] * 256
         self.in_range: Counter[Key] = Counter()
         self.outside: Counter[Key] = Counter()
-        self.inbound: Counter[Key] = Counter()
+        self.inbound: Counter[tuple[bytes, bytes, bytes]] = Counter()
         self.retried: Counter[Key] = Counter()
         self.orphans = dict.fromkeys(_ORPHANED, 0)
         self.syn_recv: Counter[tuple[bytes, bytes]] = Counter()
@@ -107,17 +107,14 @@ class Census:
         self.suspects: list[bytes] = []
         self.keepalive = self.timed = 0
         self.cut: set[str] = set()
-        low, high = (ports.low, ports.high) if ports.low is not None and ports.high is not None else (1, 0)
-        in_range = bytearray(65536)
-        for port in range(max(0, low), min(65535, high) + 1):
-            in_range[diag.raw_port(port)] = 1
-        self._ephemeral = bytes(in_range)
-        kinds = bytearray(b"\1") * 65536
-        for port in range(max(0, low), min(65535, high) + 1):
-            kinds[diag.raw_port(port)] = _IN_RANGE
+        first, last = (ports.low, ports.high) if ports.low is not None and ports.high is not None else (1, 0)
+        first, last = max(0, first), min(65535, last)
+        kinds = bytearray([_OUTSIDE]) * 65536
+        kinds[first : last + 1] = bytes([_IN_RANGE]) * (last + 1 - first)
+        self._ephemeral = _by_raw_port(kinds)
         for port in listening:
-            kinds[diag.raw_port(port)] = _INBOUND
-        self._kinds = bytes(kinds)
+            kinds[port] = _INBOUND
+        self._kinds = _by_raw_port(kinds)
 
     def add(self, batch: Batch) -> None:
         """Count the sockets of *batch*: no listeners."""
@@ -144,8 +141,7 @@ class Census:
             return
         if _INBOUND in kinds:
             local = diag.record(stride, ((diag.FAMILY, "2s"), (diag.SOURCE_PORT, "2s"), (diag.SOURCE, "16s")))
-            chosen = compress(local.iter_unpack(view), kinds.translate(_ONLY_INBOUND))
-            self.inbound.update((state, port + source) for state, port, source in chosen)
+            self.inbound.update(compress(local.iter_unpack(view), kinds.translate(_ONLY_INBOUND)))
         self._add_owners(batch, present)
         self._add_standing_out(batch, view, present, states)
 
@@ -157,7 +153,7 @@ class Census:
         # Without a listener, a peer on an ephemeral port most likely came to us: what is left of a stopped service.
         data, length, stride = batch
         peers = memoryview(data)[:length].cast("H")[diag.DESTINATION_PORT >> 1 :: stride >> 1]
-        outbound = bytes(map(self._ephemeral.__getitem__, peers)).translate(b"\1\0" + bytes(254))
+        outbound = bytes(map(self._ephemeral.__getitem__, peers)).translate(_ONLY_OUTSIDE)
         chosen = compress(
             compress(keys, kinds.translate(_ONLY_OUTSIDE)), compress(outbound, kinds.translate(_ONLY_OUTSIDE))
         )
@@ -239,9 +235,9 @@ class Census:
                     queue.sort(reverse=True)
                     del queue[MAX_SUSPECTS:]
 
-    def outbound(self, identity: bytes) -> bool:
-        """Whether the socket with this local port (first two bytes) has called somebody, as far as ports tell."""
-        (port,) = _RAW_PORT.unpack_from(identity)
+    def outbound(self, raw_port: bytes) -> bool:
+        """Whether a socket with this local port (as it lies in a message) has called somebody, as far as ports tell."""
+        (port,) = _RAW_PORT.unpack(raw_port)
         kind: int = self._kinds[port]
         return kind != _INBOUND
 
@@ -251,6 +247,13 @@ class Census:
         counter.clear()
         counter.update(dict(kept))
         self.cut.add(f"{what}: more than {MAX_KEYS} were met, the rarest are not counted")
+
+
+def _by_raw_port(table: bytearray) -> bytes:
+    """*table*, which has an entry for each port, indexed by the port as it lies in a message instead."""
+    if sys.byteorder == "big":
+        return bytes(table)
+    return b"".join(table[low::256] for low in range(256))
 
 
 def normal(family: int, raw: bytes) -> bytes:

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from operator import add, sub
-from typing import Any, Dict, Sequence, Tuple
+from operator import itemgetter, sub
+from typing import Any, Sequence, Tuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Window
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_census import normal
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_owners import Owners
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_past import COUNTED, Past
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_sample import Sample
-from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_tables import ends, ratio, text
+from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_tables import ratio
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sock_diag as diag
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import tcp_info
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
@@ -27,28 +27,33 @@ IDLE_MS = 60_000
 _NEAR_LIMIT = 0.9
 _NAMED_SOCKETS = 256
 _KEPT_FLOWS = 2000
-_READ = ("lost", "last_data_sent_ms", "last_data_recv_ms", "pmtu", "rtt_us", "reordering", "min_rtt_us")
-_RETRANSMITTED, _ACKED, _RECEIVED, _SEGMENTS, _BUSY, _RWND, _SNDBUF = range(len(COUNTED))
 
-Columns = Dict[str, Sequence[Any]]
-# Bytes both ways, received, acknowledged, then who: inode, family, ports and addresses.
-_Flow = Tuple[int, int, int, int, int, bytes]
+# What is read of a connection, in the order in which the kernel puts it into a message.
+_READ = (
+    "lost",
+    "last_data_sent_ms",
+    "last_data_recv_ms",
+    "pmtu",
+    "rtt_us",
+    "reordering",
+    "min_rtt_us",
+    *COUNTED,
+)
+_INFO = tuple(sorted(_READ, key=lambda name: tcp_info.FIELDS[name][0]))
+_MEMORY = ("rcvbuf", "sndbuf")
+_NAMES = ("family", "state", "port", "peer_port", "source", "destination", "cookie", "inode")
+_ROW = (*_NAMES, *_MEMORY, *_INFO, "congestion")
+_FAMILY, _STATE, _PORT, _PEER_PORT, _SOURCE, _DESTINATION, _COOKIE, _INODE = range(len(_NAMES))
+_AT = {name: index for index, name in enumerate(_ROW)}
+_LOST, _RTT, _RETRANSMITTED = _AT["lost"], _AT["rtt_us"], _AT["total_retrans"]
+_MIN_RTT, _NOTHING = _AT["min_rtt_us"], (0,) * len(COUNTED)
+_LOST_OF, _RTT_OF, _RETRANSMITS_OF = itemgetter(_LOST), itemgetter(_RTT), itemgetter(_RETRANSMITTED)
+_COUNTS = itemgetter(*(_AT[name] for name in COUNTED))
+_ABSENT: dict[str, object] = {**dict.fromkeys(_ROW, 0), "min_rtt_us": tcp_info.UNKNOWN_32, "congestion": b""}
 
-
-class _Group:
-    """The connections to one destination, or those of one client to a listener."""
-
-    __slots__ = ("counts", "inodes", "lost", "min_rtt", "pmtu", "reordering", "rtts")
-
-    def __init__(self) -> None:
-        self.counts: Sequence[int] = (0,) * len(COUNTED)
-        self.inodes: list[int] = []
-        self.rtts: list[int] = []
-        self.lost = self.reordering = 0
-        self.min_rtt = self.pmtu = tcp_info.UNKNOWN_32
-
-
-_Place = Tuple[bool, int, bytes]
+_Row = Tuple[Any, ...]
+# Whether we called, family, port (theirs if we called, else ours) and peer address.
+_Place = Tuple[bool, int, bytes, bytes]
 
 
 class Quality:
@@ -57,6 +62,7 @@ class Quality:
     With a first sample, counters are those of the interval, else those of the connections' lives.
 
     :ivar inodes: of the sockets whose owners the facts will name.
+    :ivar progressed: the peer addresses that acknowledged something in the interval.
     """
 
     def __init__(self, host: Host, now: Sample, past: Past | None, window: Window) -> None:
@@ -65,97 +71,77 @@ class Quality:
         self._known: set[str] = set()
         self._connections = self._idle = self._at_send = self._at_receive = self._reordering = 0
         self._rtts, self._min_rtts = array("L"), array("L")
+        self._totals = dict.fromkeys(COUNTED, 0)
         self._algorithms: Counter[bytes] = Counter()
-        self._groups: dict[_Place, _Group] = {}
-        self._flows: list[_Flow] = []
-        self._progressed: set[bytes] = set()
+        self._groups: dict[_Place, list[_Row]] = {}
+        self._flows: list[_Row] = []
+        self.progressed: set[bytes] = set()
         for whole in now.details:
             for batch, places in diag.layouts(whole, (diag.INFO, diag.SKMEMINFO, diag.CONGESTION)):
                 if diag.INFO in places:
-                    self._add(_established(batch, places))
-        self._flows = sorted(self._flows, reverse=True)[: window.top]
-        self._worst = self._rank()
-        self.inodes = {flow[3] for flow in self._flows}
-        for _, group in self._worst:
-            self.inodes.update(group.inodes[:_NAMED_SOCKETS])
+                    self._add(*_established(batch, places))
+        self._flows = self._busiest()
+        self._worst = sorted(self._groups.items(), key=_badness, reverse=True)[: window.top]
+        self.inodes = {flow[_INODE] for flow in self._flows}
+        for _, rows in self._worst:
+            self.inodes.update(row[_INODE] for row in rows[:_NAMED_SOCKETS])
 
-    @property
-    def progressed(self) -> set[bytes]:
-        """The peer addresses that acknowledged something in the interval."""
-        return self._progressed
-
-    def _add(self, columns: Columns) -> None:
-        count = len(columns["family"])
-        if not count:
+    def _add(self, known: Sequence[str], rows: list[_Row]) -> None:
+        if not rows:
             return
-        self._known.update(columns)
-        zeros, unknown = [0] * count, [tcp_info.UNKNOWN_32] * count
-        min_rtts = columns.get("min_rtt_us", unknown)
-        self._connections += count
+        self._known.update(known)
+        if self._past is not None:
+            rows = [self._since(self._past, row) for row in rows]
+            self._flows += [row for row in rows if row[_AT["bytes_acked"]] or row[_AT["bytes_received"]]]
+            if len(self._flows) > _KEPT_FLOWS:
+                self._flows = self._busiest()
+        columns = dict(zip(_ROW, zip(*rows)))
+        self._connections += len(rows)
         self._idle += sum(map(IDLE_MS.__le__, map(min, columns["last_data_sent_ms"], columns["last_data_recv_ms"])))
         self._rtts.extend(filter(None, columns["rtt_us"]))
-        self._min_rtts.extend(filter(tcp_info.UNKNOWN_32.__ne__, min_rtts))
-        self._reordering = max(self._reordering, max(columns["reordering"]))
-        self._algorithms.update(columns.get("congestion", ()))
+        self._min_rtts.extend(filter(tcp_info.UNKNOWN_32.__ne__, columns["min_rtt_us"]))
+        self._reordering = max(self._reordering, *columns["reordering"])
+        for name in COUNTED:
+            self._totals[name] += sum(columns[name])
+        if "congestion" in known:
+            self._algorithms.update(columns["congestion"])
         if self._receive_limit is not None:
-            self._at_receive += sum(map(int(self._receive_limit * _NEAR_LIMIT).__le__, columns.get("rcvbuf", ())))
+            self._at_receive += sum(map(int(self._receive_limit * _NEAR_LIMIT).__le__, columns["rcvbuf"]))
         if self._send_limit is not None:
-            self._at_send += sum(map(self._send_limit.__le__, columns.get("sndbuf", ())))
-        counted = zip(*(columns.get(name, zeros) for name in COUNTED))
-        who = zip(columns["family"], columns["identity"], columns["cookie"], columns["inode"])
-        how = zip(columns["rtt_us"], min_rtts, columns["lost"], columns["reordering"], columns["pmtu"])
-        groups, past = self._groups, self._past
-        for (family, identity, cookie, inode), counts, (rtt, min_rtt, lost, reordering, pmtu) in zip(who, counted, how):
-            calls = self._census.outbound(identity)
-            place = (calls, family, (identity[2:4] if calls else identity[:2]) + identity[20:])
-            group = groups.get(place)
-            if group is None:
-                group = groups[place] = _Group()
-            group.inodes.append(inode)
-            group.rtts.append(rtt)
-            group.lost += lost
-            if min_rtt < group.min_rtt:
-                group.min_rtt = min_rtt
-            if reordering > group.reordering:
-                group.reordering = reordering
-            if pmtu < group.pmtu:
-                group.pmtu = pmtu
-            if past is not None:
-                before = past.find(cookie)
-                if before is not None:
-                    counts = tuple(map(sub, counts, before[2:]))
-                elif not past.complete:
-                    continue  # how much of its life lies in the interval cannot be told
-                if counts[_ACKED] or counts[_RECEIVED]:
-                    if counts[_ACKED]:
-                        self._progressed.add(normal(family, identity[20:]))
-                    both = counts[_ACKED] + counts[_RECEIVED]
-                    self._flows.append((both, counts[_RECEIVED], counts[_ACKED], inode, family, identity))
-            if any(counts):
-                group.counts = tuple(map(add, group.counts, counts))
-        if len(self._flows) > _KEPT_FLOWS:
-            self._flows = sorted(self._flows, reverse=True)[: self._window.top]
+            self._at_send += sum(map(self._send_limit.__le__, columns["sndbuf"]))
+        groups = self._groups
+        for called, row in zip(map(self._census.outbound, columns["port"]), rows):
+            place = (called, row[_FAMILY], row[_PEER_PORT] if called else row[_PORT], row[_DESTINATION])
+            if place in groups:
+                groups[place].append(row)
+            else:
+                groups[place] = [row]
 
-    def _rank(self) -> list[tuple[_Place, _Group]]:
-        """The destinations that are worst off."""
+    def _since(self, past: Past, row: _Row) -> _Row:
+        """*row* with what its counters grew by since the first sample."""
+        before = past.find(row[_COOKIE])
+        if before is not None or not past.complete:
+            # How much of the life of one that was not met lies in the interval cannot be told.
+            counts = map(sub, _COUNTS(row), before[2:]) if before is not None else _NOTHING
+            retransmitted, acked, received, segments, *limits = counts
+            row = (*row[:_RETRANSMITTED], retransmitted, acked, received, row[_MIN_RTT], segments, *limits, row[-1])
+        if row[_AT["bytes_acked"]]:
+            self.progressed.add(normal(row[_FAMILY], row[_DESTINATION]))
+        return row
 
-        def badness(item: tuple[_Place, _Group]) -> tuple[int, int, int]:
-            group = item[1]
-            return group.counts[_RETRANSMITTED], group.lost, max(group.rtts)
+    def _busiest(self) -> list[_Row]:
+        def both_ways(row: _Row) -> int:
+            carried: int = row[_AT["bytes_acked"]] + row[_AT["bytes_received"]]
+            return carried
 
-        return sorted(self._groups.items(), key=badness, reverse=True)[: self._window.top]
+        return sorted(self._flows, key=both_ways, reverse=True)[: self._window.top]
 
-    def _ratio(self, counts: Sequence[int], part: int, whole: int) -> float | None:
+    def _ratio(self, totals: dict[str, int], part: str, whole: str) -> float | None:
         """A ratio of two counters, ``None`` where this kernel has not both."""
-        if COUNTED[part] not in self._known or COUNTED[whole] not in self._known:
-            return None
-        return ratio(counts[part], counts[whole], 6)
+        return ratio(totals[part], totals[whole], 6) if part in self._known and whole in self._known else None
 
     def facts(self, owners: Owners) -> dict[str, Any]:
         """The part ``quality`` of the facts."""
-        counts: Sequence[int] = (0,) * len(COUNTED)
-        for group in self._groups.values():
-            counts = tuple(map(add, counts, group.counts))
         rtts, min_rtts = sorted(self._rtts), sorted(self._min_rtts)
         return {
             "connections": self._connections,
@@ -163,69 +149,82 @@ class Quality:
             "keepalive_share": ratio(self._census.keepalive, self._census.timed),
             "rtt_ms": {"median": _ms(rtts, 0.5), "p95": _ms(rtts, 0.95), "max": _ms(rtts, 1.0)},
             "min_rtt_ms": {"median": _ms(min_rtts, 0.5), "p95": _ms(min_rtts, 0.95)},
-            "retransmit_ratio": self._ratio(counts, _RETRANSMITTED, _SEGMENTS),
+            **self._ratios(self._totals),
             "congestion_control": {
                 name.partition(b"\0")[0].decode("ascii", "replace"): count
                 for name, count in self._algorithms.most_common(self._window.top)
             },
-            "sndbuf_limited_share": self._ratio(counts, _SNDBUF, _BUSY),
-            "rwnd_limited_share": self._ratio(counts, _RWND, _BUSY),
-            "at_send_limit": self._at_send if "sndbuf" in self._known and self._send_limit is not None else None,
-            "at_receive_limit": self._at_receive
-            if "rcvbuf" in self._known and self._receive_limit is not None
-            else None,
+            "at_send_limit": None if self._send_limit is None or "sndbuf" not in self._known else self._at_send,
+            "at_receive_limit": None
+            if self._receive_limit is None or "rcvbuf" not in self._known
+            else self._at_receive,
             "reordering_max": self._reordering if self._connections else None,
-            "flows": [self._flow(flow, owners) for flow in self._flows],
-            "destinations": [self._destination(place, group, owners) for place, group in self._worst],
+            "flows": [self._flow(row, owners) for row in self._flows],
+            "destinations": [self._destination(place, rows, owners) for place, rows in self._worst],
         }
 
-    def _flow(self, flow: _Flow, owners: Owners) -> dict[str, Any]:
-        _, received, acked, inode, family, identity = flow
-        local, peer = ends(family, identity)
+    def _ratios(self, totals: dict[str, int]) -> dict[str, float | None]:
+        return {
+            "retransmit_ratio": self._ratio(totals, "total_retrans", "data_segs_out"),
+            "sndbuf_limited_share": self._ratio(totals, "sndbuf_limited_us", "busy_time_us"),
+            "rwnd_limited_share": self._ratio(totals, "rwnd_limited_us", "busy_time_us"),
+        }
+
+    def _flow(self, row: _Row, owners: Owners) -> dict[str, Any]:
         seconds = self._window.seconds or 0.0
         return {
-            "local": local,
-            "peer": peer,
-            "rx_mbps": ratio(received * 8e-6, seconds),
-            "tx_mbps": ratio(acked * 8e-6, seconds),
-            "process": owners.one(inode),
+            "local": _end(row[_FAMILY], row[_SOURCE], row[_PORT]),
+            "peer": _end(row[_FAMILY], row[_DESTINATION], row[_PEER_PORT]),
+            "rx_mbps": ratio(row[_AT["bytes_received"]] * 8e-6, seconds),
+            "tx_mbps": ratio(row[_AT["bytes_acked"]] * 8e-6, seconds),
+            "process": owners.one(row[_INODE]),
         }
 
-    def _destination(self, place: _Place, group: _Group, owners: Owners) -> dict[str, Any]:
-        outbound, family, raw = place
-        port = int.from_bytes(raw[:2], "big")
-        rtts = sorted(filter(None, group.rtts))
+    def _destination(self, place: _Place, rows: list[_Row], owners: Owners) -> dict[str, Any]:
+        called, family, port, peer = place
+        columns = dict(zip(_ROW, zip(*rows)))
+        totals = {name: sum(columns[name]) for name in COUNTED}
+        compared = self._past is not None
+        min_rtt = min(columns["min_rtt_us"])
         return {
-            "address": text(normal(family, raw[2:])),
-            "port": port if outbound else None,
-            "listener_port": None if outbound else port,
-            "connections": len(group.inodes),
-            "rtt_ms": _ms(rtts, 0.5),
-            "min_rtt_ms": _ms([group.min_rtt], 0.5) if group.min_rtt != tcp_info.UNKNOWN_32 else None,
-            "retransmit_ratio": self._ratio(group.counts, _RETRANSMITTED, _SEGMENTS),
-            "retransmitted_delta": group.counts[_RETRANSMITTED] if self._past is not None else None,
-            "segments_delta": group.counts[_SEGMENTS]
-            if self._past is not None and COUNTED[_SEGMENTS] in self._known
-            else None,
-            "lost": group.lost,
-            "sndbuf_limited_share": self._ratio(group.counts, _SNDBUF, _BUSY),
-            "rwnd_limited_share": self._ratio(group.counts, _RWND, _BUSY),
-            "reordering": group.reordering,
-            "path_mtu": group.pmtu,
-            "processes": owners.of(group.inodes[:_NAMED_SOCKETS]),
+            "address": diag.address(family, peer),
+            "port": int.from_bytes(port, "big") if called else None,
+            "listener_port": None if called else int.from_bytes(port, "big"),
+            "connections": len(rows),
+            "rtt_ms": _ms(sorted(filter(None, columns["rtt_us"])), 0.5),
+            "min_rtt_ms": None if min_rtt == tcp_info.UNKNOWN_32 else _ms([min_rtt], 0.5),
+            **self._ratios(totals),
+            "retransmitted_delta": totals["total_retrans"] if compared else None,
+            "segments_delta": totals["data_segs_out"] if compared and "data_segs_out" in self._known else None,
+            "lost": sum(columns["lost"]),
+            "reordering": max(columns["reordering"]),
+            "path_mtu": min(columns["pmtu"]),
+            "processes": owners.of(columns["inode"][:_NAMED_SOCKETS]),
         }
 
 
-def _established(batch: Batch, places: dict[int, tuple[int, int]]) -> Columns:
-    """The fields that are read, each as a column over the established connections of *batch*."""
+def _badness(group: tuple[_Place, list[_Row]]) -> tuple[int, int, int]:
+    """What was retransmitted, what is lost right now, then the slowest round trip."""
+    rows = group[1]
+    if len(rows) == 1:
+        (row,) = rows
+        return row[_RETRANSMITTED], row[_LOST], row[_RTT]
+    return sum(map(_RETRANSMITS_OF, rows)), sum(map(_LOST_OF, rows)), max(map(_RTT_OF, rows))
+
+
+def _established(batch: Batch, places: dict[int, tuple[int, int]]) -> tuple[Sequence[str], list[_Row]]:
+    """The established connections of *batch*, each as ``_ROW`` says, and the names of what this kernel has."""
     data, length, stride = batch
     fields = [
         ("family", diag.FAMILY, "B"),
         ("state", diag.STATE, "B"),
-        ("identity", diag.SOURCE_PORT, "36s"),
+        ("port", diag.SOURCE_PORT, "2s"),
+        ("peer_port", diag.DESTINATION_PORT, "2s"),
+        ("source", diag.SOURCE, "16s"),
+        ("destination", diag.DESTINATION, "16s"),
         ("cookie", diag.COOKIE, "Q"),
         ("inode", diag.INODE, "I"),
-        *tcp_info.fields(places[diag.INFO], (*_READ, *COUNTED)),
+        *tcp_info.fields(places[diag.INFO], _INFO),
     ]
     if diag.SKMEMINFO in places:
         start = places[diag.SKMEMINFO][0]
@@ -234,12 +233,18 @@ def _established(batch: Batch, places: dict[int, tuple[int, int]]) -> Columns:
         start, end = places[diag.CONGESTION]
         fields.append(("congestion", start, f"{(end - start + 3) & ~3}s"))
     fields.sort(key=lambda field: field[1])
+    names = tuple(name for name, _, _ in fields)
     read = diag.record(stride, tuple((at, code) for _, at, code in fields))
-    rows: list[tuple[Any, ...]] = list(read.iter_unpack(memoryview(data)[:length]))
+    rows: list[_Row] = list(read.iter_unpack(memoryview(data)[:length]))
     if data[diag.STATE : length : stride].count(diag.ESTABLISHED) != len(rows):
-        rows = [row for row in rows if row[1] == diag.ESTABLISHED]
-    columns: list[Sequence[Any]] = list(zip(*rows)) or [()] * len(fields)
-    return dict(zip((name for name, _, _ in fields), columns))
+        rows = [row for row in rows if row[_STATE] == diag.ESTABLISHED]
+    if names != _ROW:  # an older kernel
+        rows = [tuple({**_ABSENT, **dict(zip(names, row))}.values()) for row in rows]
+    return names, rows
+
+
+def _end(family: int, address: bytes, port: bytes) -> str:
+    return diag.endpoint(diag.address(family, address), int.from_bytes(port, "big"))
 
 
 def _most(host: Host, name: str) -> int | None:

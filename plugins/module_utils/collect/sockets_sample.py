@@ -18,7 +18,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.sock_diag i
 Source = Union[SockDiag, ProcSockets]
 
 # tcp_info costs the kernel and us several times what a bare socket costs: so many are looked at in one sample.
-MAX_DETAILS = 16_384
+MAX_DETAILS = 10_000
 _EXACT_ROWS = 64
 _IDLE_UDP = 256
 _ATTEMPTS = 3
@@ -85,14 +85,13 @@ def _take(host: Host, source: Source, limited: list[str], light: bool) -> Sample
     ports = read_ports(host)
     if ports.low is None:
         limited.append("the range of ephemeral ports cannot be read: their use is not counted")
-    interrupted = False
     listeners = _listeners(source)
-    census = Census(ports, ())
-    details: list[Batch] = []
-    for _ in range(_ATTEMPTS):
-        census, details = Census(ports, {listener.port for listener in listeners}), []
+    listening = {listener.port for listener in listeners}
+    for attempt in range(_ATTEMPTS):
+        census = Census(ports, listening)
+        details: list[Batch] = []
         interrupted = (_walk_light if light else _walk)(host, source, census, details)
-        if not interrupted:
+        if not interrupted or attempt == _ATTEMPTS - 1:
             break
     limited += sorted(census.cut)
     unix = None
@@ -141,7 +140,7 @@ def _walk(host: Host, source: Source, census: Census, details: list[Batch]) -> b
         census.add_bound(batch)
     interrupted |= source.interrupted
     if not few:
-        _look_at_some(details, 1 << diag.ESTABLISHED, _DETAILS)
+        look_at_some(details, 1 << diag.ESTABLISHED, _DETAILS)
         census.cut.add(f"quality: tcp_info of at most {MAX_DETAILS} connections was looked at")
         _complete(source, census)
     return interrupted
@@ -152,11 +151,11 @@ def _walk_light(host: Host, source: Source, census: Census, details: list[Batch]
         census.add(batch)
     interrupted = source.interrupted
     if isinstance(source, SockDiag):
-        _look_at_some(details, _CARRYING, (diag.INFO,))
+        look_at_some(details, _CARRYING, (diag.INFO,))
     return interrupted
 
 
-def _look_at_some(details: list[Batch], states: int, extensions: tuple[int, ...]) -> None:
+def look_at_some(details: list[Batch], states: int, extensions: tuple[int, ...]) -> None:
     """Up to :data:`MAX_DETAILS` sockets with tcp_info: the first of the kernel's table, which keeps its order."""
     own = SockDiag()  # a dump that is left in the middle leaves its socket useless
     try:

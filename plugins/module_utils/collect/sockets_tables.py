@@ -59,8 +59,8 @@ class Listeners:
         self._wildcards = {one.port for one in now.listeners if one.family == diag.AF_INET and one.source[:4] == _ANY4}
         places = {(one.port, normal(one.family, one.source)) for one in now.listeners}
         self._counts: dict[tuple[int, bytes], Counter[int]] = {}
-        for (head, tail), count in now.census.inbound.items():
-            port, source = int.from_bytes(tail[:2], "big"), normal(head[0], tail[2:])
+        for (head, raw_port, raw), count in now.census.inbound.items():
+            port, source = int.from_bytes(raw_port, "big"), normal(head[0], raw)
             self._counts.setdefault(_place(places, port, source), Counter())[head[1]] += count
         self.shown = sorted(now.listeners, key=self._badness, reverse=True)[:top]
 
@@ -157,10 +157,16 @@ class Destinations:
 
         shown = sorted(sorted(self._states), key=badness, reverse=True)[:top]
         holders: dict[bytes, list[int]] = {place: [] for place in shown}
+        places = {
+            (head, tail): _destination(head[0], tail)
+            for counted in (self._now.census.in_range, self._now.census.outside)
+            for head, tail in counted
+        }
+        wanted = {key: holders[place] for key, place in places.items() if place in holders}
         for inode, row in self._now.census.owned.items():
-            place = _destination(row[0][0], row[1])
-            if place in holders:
-                holders[place].append(inode)
+            held = wanted.get(row[:2])
+            if held is not None:
+                held.append(inode)
         return [self._row(place, owners.of(holders[place])) for place in shown]
 
     def _row(self, place: bytes, processes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -202,28 +208,20 @@ def text(raw: bytes) -> str:
     return diag.address(diag.AF_INET if len(raw) == 4 else diag.AF_INET6, raw)
 
 
-def ends(family: int, identity: bytes) -> tuple[str, str]:
-    """This side and the other as ``ADDRESS:PORT``, of both ports and both addresses as they lie in a message."""
-    local = diag.endpoint(diag.address(family, identity[4:20]), int.from_bytes(identity[:2], "big"))
-    return local, diag.endpoint(diag.address(family, identity[20:36]), int.from_bytes(identity[2:4], "big"))
-
-
 def processes(before: Sample | None, now: Sample, top: int, owners: Owners) -> dict[str, Any]:
     """The processes with most sockets, those with CLOSE_WAIT first, and what nobody holds."""
     census = now.census
-    counted: dict[int, Counter[int]] = {}
-    for inode, row in census.owned.items():
-        for pid in owners.pids.get(inode, ()):
-            counted.setdefault(pid, Counter())[row[0][1]] += 1
+    held = Counter((pid, row[0][1]) for inode, row in census.owned.items() for pid in owners.pids.get(inode, ()))
+    held.update((pid, diag.LISTEN) for one in now.listeners for pid in owners.pids.get(one.inode, ()))
+    counted: dict[int, Counter[int]] = {pid: Counter() for pid, _ in held}
+    for (pid, state), count in held.items():
+        counted[pid][state] = count
     waiting: dict[int, list[int]] = {}
     for inode in census.close_wait:
         for pid in owners.pids.get(inode, ()):
             waiting.setdefault(pid, []).append(inode)
     for pid, inodes in waiting.items():
         counted.setdefault(pid, Counter())[diag.CLOSE_WAIT] = len(inodes)
-    for one in now.listeners:
-        for pid in owners.pids.get(one.inode, ()):
-            counted.setdefault(pid, Counter())[diag.LISTEN] += 1
     past: Counter[int] = Counter()
     if before is not None:
         for pids in before.holders.values():
