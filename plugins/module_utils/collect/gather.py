@@ -70,10 +70,15 @@ def _take(host: Host, name: str, sample: Callable[[Host], Any]) -> _Taken:
 def _facts(host: Host, name: str, subset: Subset, before: _Taken | None, top: int) -> Facts:
     now = _take(host, name, subset.sample)
     if now.why is not None:
-        return {"available": False, "why": now.why}
+        return unavailable(now.why)
     first = before.sample if before is not None and before.why is None else None
     seconds = now.at - before.at if before is not None and first is not None else None
     try:
         return subset.facts(host, first, now.sample, Window(seconds, top))
     except _DAMAGE as error:
-        return {"available": False, "why": why(error, name)}
+        return unavailable(why(error, name))
+
+
+def unavailable(reason: str) -> Facts:
+    """What stands in the place of a subset that cannot be had."""
+    return {"available": False, "why": reason, "limited": []}

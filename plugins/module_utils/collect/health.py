@@ -52,7 +52,8 @@ def wanted(gather_subset: list[str]) -> list[str]:
     :raises BadOption: it names one that does not exist.
     """
     accepted = f"any of all, {', '.join(SUBSETS)}, or one of these with ! before it"
-    included, excluded = set(), set()
+    included: set[str] = set()
+    excluded: set[str] = set()
     for entry in gather_subset:
         name = entry.lstrip("!")
         if name != "all" and name not in SUBSETS:

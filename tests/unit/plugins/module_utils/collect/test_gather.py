@@ -83,4 +83,4 @@ def test_a_failed_first_sample_leaves_no_delta(clock: list[float]) -> None:
 
 def test_a_failed_second_sample_is_unavailable(clock: list[float]) -> None:
     facts = gather(Host(), {"gone": Failing(Unavailable("the namespace went away"), 2)}, 1, 10)
-    assert facts["gone"] == {"available": False, "why": "the namespace went away"}
+    assert facts["gone"] == {"available": False, "why": "the namespace went away", "limited": []}
