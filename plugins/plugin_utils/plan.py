@@ -11,6 +11,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.remedies.catalogue
 from ansible_collections.nettriage.linux.plugins.plugin_utils.remedies.model import Case, Guard, Proposal, Remedy
 
 Row = dict[str, Any]
+_COLUMNS = ("key", "current", "proposed", "why", "memory_cost", "verify_by", "proof", "raise_only", "refused")
 
 
 def make_plan(facts: dict[str, Any], findings: list[dict[str, Any]], options: dict[str, Any]) -> list[Row]:
@@ -69,6 +70,7 @@ def _rows(case: Case, remedy: Remedy, evidence: list[Row], budget: int | None) -
             why=change.why,
             memory_cost=change.memory_bytes,
             verify_by=change.verify_by,
+            proof=change.proof,
             raise_only=change.raises,
         )
         for change in proposal.changes
@@ -87,7 +89,7 @@ def _by_rules(remedy: Remedy, evidence: list[Row]) -> list[Guard]:
 def _row(
     case: Case, remedy: Remedy, proposal: Proposal, guards: list[Guard], evidence: list[Row], **values: Any
 ) -> Row:
-    empty = dict.fromkeys(("key", "current", "proposed", "why", "memory_cost", "verify_by", "raise_only", "refused"))
+    empty = dict.fromkeys(_COLUMNS)
     return {
         **empty,
         "remedy": remedy.name,

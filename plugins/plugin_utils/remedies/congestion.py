@@ -69,7 +69,7 @@ def _bbr(case: Case) -> Proposal:
 def _slow_start(case: Case) -> Proposal:
     key = "net.ipv4.tcp_slow_start_after_idle"
     why = "a connection keeps its congestion window over a pause; bursts after a pause get larger"
-    changes = [Change(key, 0, why, "sockets.tcp.quality.rtt_ms", raises=False)]
+    changes = [Change(key, 0, why, "sysctl.values", raises=False, proof="set")]
     return Proposal([] if case.number(key) == 0 else changes, [case.exists(key)])
 
 

@@ -28,6 +28,7 @@ def _keepalive(case: Case) -> Proposal:
             " on connections that are opened from now on; armed timers keep the old value",
             "sysctl.values",
             raises=False,
+            proof="set",
         )
         for name, value in wanted.items()
         if (case.number(_KEY + name) or 0) > value

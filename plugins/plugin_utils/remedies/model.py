@@ -29,6 +29,7 @@ class Change:
     :ivar memory_bytes: what the change may cost in the worst case.
     :ivar raises: whether the new value is larger by its nature, so that the transaction may be told to only raise.
     :ivar verify_by: the path of the fact whose change proves the effect.
+    :ivar proof: whether that fact ``falls`` or ``rises`` then, or the value read back is all there is (``set``).
     """
 
     key: str
@@ -37,6 +38,7 @@ class Change:
     verify_by: str
     memory_bytes: int = 0
     raises: bool = True
+    proof: str = "falls"
 
 
 @dataclass(frozen=True)

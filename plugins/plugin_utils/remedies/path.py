@@ -17,7 +17,7 @@ def _mtu_probing(case: Case) -> Proposal:
     key = "net.ipv4.tcp_mtu_probing"
     # 2 would start every connection at base_mss; 1 probes only once a black hole shows.
     why = "a connection whose full-sized segments vanish tries smaller ones by itself"
-    changes = [Change(key, 1, why, "tcp.delta.TcpExt.TCPMTUPSuccess", raises=False)]
+    changes = [Change(key, 1, why, "tcp.delta.TcpExt.TCPMTUPSuccess", raises=False, proof="rises")]
     return Proposal(changes if case.number(key) == 0 else [], [case.exists(key)])
 
 

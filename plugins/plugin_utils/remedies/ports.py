@@ -26,6 +26,7 @@ def _reuse(case: Case) -> Proposal:
             "an outgoing connection may take over a port whose former connection closed more than a second ago",
             "tcp.delta.TcpExt.TWRecycled",
             raises=False,
+            proof="rises",
         )
     ]
     guards = [
@@ -50,8 +51,9 @@ def _reuse(case: Case) -> Proposal:
                 "net.ipv4.tcp_tw_recycle",
                 0,
                 "it drops connections of clients behind NAT",
-                "tcp.delta.TcpExt.PAWSPassive",
+                "sysctl.values",
                 raises=False,
+                proof="set",
             )
         )
     return Proposal(changes, guards)
@@ -87,6 +89,7 @@ def _range(case: Case) -> Proposal:
                 "ports of this host's own services must not be taken for outgoing connections",
                 "sysctl.values",
                 raises=False,
+                proof="set",
             ),
         )
     return Proposal(

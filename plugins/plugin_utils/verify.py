@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a host is better or worse off after its settings were changed. Private to this collection."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Facts = dict[str, Any]
+Row = dict[str, Any]
+
+
+class Watched(NamedTuple):
+    """A fact that must not get worse.
+
+    :ivar factor: it is worse when it is more than this many times what it was ...
+    :ivar slack: ... and by more than this, so that noise on a quiet host is no reason.
+    """
+
+    name: str
+    path: str
+    factor: float
+    slack: float
+
+
+WATCHED = (
+    Watched("retransmitted share of segments", "tcp.derived.retransmit_ratio", 2.0, 0.01),
+    Watched("resets sent per second", "tcp.derived.resets_sent_per_s", 3.0, 10.0),
+    Watched("failed connection attempts per second", "tcp.derived.attempt_fails_per_s", 3.0, 10.0),
+    Watched("listen drops per second", "tcp.rates.TcpExt.ListenDrops", 2.0, 10.0),
+    Watched("UDP receive errors per second", "tcp.rates.Udp.RcvbufErrors", 2.0, 10.0),
+    Watched("packets dropped before the protocols per second", "tcp.softnet.rates.dropped", 2.0, 10.0),
+    Watched("pruned receive queues per second", "tcp.rates.TcpExt.PruneCalled", 2.0, 10.0),
+    Watched("connections lost to memory per second", "tcp.rates.TcpExt.TCPAbortOnMemory", 1.0, 1.0),
+    Watched("connection tracking drops per second", "conntrack.rates.drop", 2.0, 1.0),
+    Watched("median round-trip time in ms", "sockets.tcp.quality.rtt_ms.median", 1.5, 5.0),
+)
+# Fewer segments than this say nothing about loss.
+_SEGMENTS = 1000
+
+
+def verify(before: Facts, after: Facts, plan: list[Row]) -> Row:
+    """What changed between two samples, one before and one after *plan* was applied.
+
+    :returns: ``verdict`` (``better``, ``same`` or ``worse``), ``checks`` (each watched fact with both values) and
+        ``proofs`` (each planned key with the fact in its ``verify_by``; ``proven`` is ``None`` where nothing moved).
+    """
+    checks = [_check(watched, before, after) for watched in WATCHED]
+    proofs = [_proof(row, before, after) for row in plan if row["status"] == "planned"]
+    if any(check["worse"] for check in checks):
+        verdict = "worse"
+    else:
+        verdict = "better" if any(proof["proven"] for proof in proofs) else "same"
+    return {"verdict": verdict, "checks": checks, "proofs": proofs}
+
+
+def _check(watched: Watched, before: Facts, after: Facts) -> Row:
+    old, new = measure(before, watched.path), measure(after, watched.path)
+    worse = new is not None and new > (old or 0.0) * watched.factor and new - (old or 0.0) > watched.slack
+    if watched.path.endswith("retransmit_ratio"):
+        worse = worse and (measure(after, "tcp.derived.data_segments_sent") or 0) >= _SEGMENTS
+    return {"name": watched.name, "before": old, "after": new, "worse": worse}
+
+
+def _proof(row: Row, before: Facts, after: Facts) -> Row:
+    if row["proof"] == "set":
+        return {"key": row["key"], "verify_by": "read back", "before": None, "after": None, "proven": None}
+    old, new = measure(before, row["verify_by"]), measure(after, row["verify_by"])
+    proven = None
+    if old is not None and new is not None and (old or new):
+        proven = new > 0 if row["proof"] == "rises" else new < old
+    return {"key": row["key"], "verify_by": row["verify_by"], "before": old, "after": new, "proven": proven}
+
+
+def measure(facts: Facts, path: str) -> float | None:
+    """The number at a dotted *path*; the largest one where the path leads through a list."""
+    found: Any = facts
+    parts = path.split(".")
+    for position, part in enumerate(parts):
+        if isinstance(found, list):
+            rest = ".".join(parts[position:])
+            values = [value for row in found if (value := measure(row, rest)) is not None]
+            return max(values, default=None)
+        if not isinstance(found, dict):
+            return None
+        found = found.get(part)
+    return float(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else None
