@@ -133,7 +133,7 @@ def lint(plan: Plan) -> None:
     for check, command, env in (
         ("ruff check", ["ruff", "check", "."], {}),
         ("ruff format", ["ruff", "format", "--check", "."], {}),
-        ("mypy", ["mypy", *(word for name in TYPED for word in ("-p", f"{PACKAGE}.{name}"))], {}),
+        ("mypy", ["mypy", "--no-incremental", *(word for name in TYPED for word in ("-p", f"{PACKAGE}.{name}"))], {}),
         ("yamllint", ["yamllint", "--strict", "."], {}),
         ("ansible-lint", ["ansible-lint", "--profile", "production", "--offline", "--strict"], searchable),
         ("reuse", ["reuse", "lint", "--quiet"], {}),
