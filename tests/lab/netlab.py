@@ -165,7 +165,7 @@ class Actor:
         self._process.stdin.write(word.encode() + b"\n")
         self._process.stdin.flush()
 
-    def hear(self, deadline_s: float = 20.0) -> dict[str, Any]:
+    def hear(self, deadline_s: float = 60.0) -> dict[str, Any]:
         """The next object that the actor prints.
 
         :raises LabError: it ended, or printed nothing in time.
@@ -205,12 +205,14 @@ class Namespace:
 
     :ivar name: as ``ip netns`` knows it.
     :ivar label: the short name that the test gave it.
+    :ivar ipv6: whether this kernel has IPv6.
     """
 
     def __init__(self, lab: Lab, name: str, label: str) -> None:
         self.lab = lab
         self.name = name
         self.label = label
+        self.ipv6 = os.path.exists("/proc/sys/net/ipv6")
 
     @property
     def path(self) -> str:
@@ -294,11 +296,16 @@ class Namespace:
 
 
 class Link:
-    """A virtual cable between two namespaces: the interface names and the IPv4 addresses of its two ends."""
+    """A virtual cable between two namespaces: the interface names and the addresses of its two ends.
 
-    def __init__(self, interfaces: tuple[str, str], addresses: tuple[str, str]) -> None:
+    :ivar addresses: IPv4.
+    :ivar addresses6: IPv6.
+    """
+
+    def __init__(self, interfaces: tuple[str, str], addresses: tuple[str, str], addresses6: tuple[str, str]) -> None:
         self.interfaces = interfaces
         self.addresses = addresses
+        self.addresses6 = addresses6
 
 
 class Lab:
@@ -320,7 +327,7 @@ class Lab:
         self._actors.append(actor)
 
     def namespace(self, label: str) -> Namespace:
-        """A new namespace with its loopback up and usable IPv6 addresses at once (no duplicate detection)."""
+        """A new namespace with its loopback up."""
         name = f"{_PREFIX}-{os.getpid()}-{_started_at(os.getpid())}-{next(_serial)}-{label}"
         if not _NAME.match(name):
             raise LabError(f"label: {label!r} is not accepted; give lower-case letters and digits")
@@ -329,18 +336,16 @@ class Lab:
         self.namespaces.append(made)
         command("ip", "netns", "add", name)
         made.ip("link set lo up")
-        for scope in ("all", "default"):
-            with contextlib.suppress(FileNotFoundError):
-                made.sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
         return made
 
     def connect(self, left: Namespace, right: Namespace, subnet: str | None = None, mtu: int = 1500) -> Link:
-        """A veth pair, up, between two namespaces: ``.1`` at *left*, ``.2`` at *right*.
+        """A veth pair, up, between two namespaces: ``.1`` at *left*, ``.2`` at *right*, and likewise in IPv6.
 
         :param subnet: the first three numbers of a /24, such as ``10.9.1``; by default the next free one.
         """
         net = subnet or f"10.77.{next(self._subnets)}"
         serial = net.rpartition(".")[2]
+        net6 = f"fd77:{net.replace('.', ':')}::"
         ends = (f"to-{right.label[:7]}-{serial}", f"to-{left.label[:7]}-{serial}")
         command(
             *("ip", "link", "add", ends[0], "mtu", str(mtu), "netns", left.name, "type", "veth"),
@@ -348,8 +353,10 @@ class Lab:
         )
         for host, interface, number in ((left, ends[0], 1), (right, ends[1], 2)):
             host.ip(f"address add {net}.{number}/24 dev {interface}")
+            if host.ipv6:
+                host.ip(f"address add {net6}{number}/64 dev {interface} nodad")
             host.ip(f"link set {interface} up")
-        return Link(ends, (f"{net}.1", f"{net}.2"))
+        return Link(ends, (f"{net}.1", f"{net}.2"), (f"{net6}1", f"{net6}2"))
 
     def pair(self, left: str = "client", right: str = "server") -> tuple[Namespace, Namespace, Link]:
         """Two hosts on one cable."""
@@ -367,7 +374,8 @@ class Lab:
         one.ip(f"route add default via {near.addresses[1]}")
         other.ip(f"route add default via {far.addresses[0]}")
         ends = (near.interfaces[0], far.interfaces[1])
-        return one, router, other, Link(ends, (near.addresses[0], far.addresses[1]))
+        addresses6 = (near.addresses6[0], far.addresses6[1])
+        return one, router, other, Link(ends, (near.addresses[0], far.addresses[1]), addresses6)
 
     def close(self) -> None:
         """End the processes, then remove the namespaces and with them every cable."""

@@ -148,7 +148,7 @@ def test_prunes_name_the_receiver_that_cannot_keep_up(lab: Lab, audits: AuditMan
     link, twin_link = lab.connect(client, server), lab.connect(twin_client, twin_server)
     for host in (server, twin_server):
         host.sysctl("net.ipv4.tcp_rmem", "4096 8192 8192")
-    server.start("backend", "small-buffer", "hold", "0.0.0.0:8001")
+    server.start("backend", "small-buffer", "sip", "0.0.0.0:8001")
     twin_server.start("backend", "backend", "serve", "0.0.0.0:8001")
     client.start("sender", "dripper", 40, 16, 2, f"{link.addresses[1]}:8001")
     twin_client.start("sender", "dripper", 1, 16, 2, f"{twin_link.addresses[1]}:8001")

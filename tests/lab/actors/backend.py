@@ -3,18 +3,21 @@
 """A server that accepts at once: ``backend.py COMMAND MODE ADDRESS:PORT...``.
 
 MODE is what it does with a connection: ``serve`` reads until the peer closes and closes then, ``hold`` keeps it and
-reads nothing, ``leave`` closes it first, ``keep`` reads but never closes.
+reads nothing, ``sip`` reads a little at times, ``leave`` closes it first, ``keep`` reads but never closes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import sys
 
-from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, told
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import enter, listen, say, told
 
 _BLOCK = 1 << 18
+_SIP = 1 << 12
+_PAUSE_S = 0.1
 
 
 class Backend:
@@ -27,16 +30,17 @@ class Backend:
         self.connections: dict[int, socket.socket] = {}
 
     def listen(self, where: str) -> None:
-        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind(endpoint(where))
-        server.listen(4096)
+        server = listen(where, 4096)
         server.setblocking(False)
         self.listeners[server.fileno()] = server
         self.poll.register(server, select.EPOLLIN)
 
     def step(self) -> None:
-        for descriptor, _ in self.poll.poll(0.2, 512):
+        if self.mode == "sip":
+            for connection in self.connections.values():
+                with contextlib.suppress(OSError):
+                    connection.recv(_SIP)
+        for descriptor, _ in self.poll.poll(_PAUSE_S, 512):
             if descriptor in self.listeners:
                 self.accept(self.listeners[descriptor])
             elif descriptor in self.connections:
@@ -53,7 +57,7 @@ class Backend:
                 continue
             connection.setblocking(False)
             self.connections[connection.fileno()] = connection
-            if self.mode != "hold":
+            if self.mode not in ("hold", "sip"):
                 self.poll.register(connection, select.EPOLLIN)
 
     def read(self, connection: socket.socket) -> None:

@@ -15,7 +15,7 @@ import errno
 import socket
 import sys
 
-from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay, told
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay, tcp, told
 
 _CONNECT_TIMEOUT_S = 5.0
 _MOST_ERRORS = 3
@@ -31,7 +31,7 @@ class Client:
         self.errors: dict[str, int] = {}
 
     def connect(self, destination: tuple[str, int]) -> bool:
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made = tcp(destination[0])
         made.settimeout(_CONNECT_TIMEOUT_S)
         if self.mode == "alive":
             made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

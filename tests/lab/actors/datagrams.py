@@ -2,22 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sends UDP datagrams for as long as the lab stands: ``datagrams.py COMMAND COUNT SIZE SOURCE ADDRESS:PORT...``.
 
-COUNT of SIZE bytes to each destination at each step, from address SOURCE (``0.0.0.0`` for any).
+COUNT of SIZE bytes to each destination at each step, from address SOURCE (``0.0.0.0`` or ``::`` for any).
 """
 
 from __future__ import annotations
 
 import contextlib
-import socket
 import sys
 
-from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay, udp
 
 
 def main(command: str, count: str, size: str, source: str, *where: str) -> None:
     enter(command)
-    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sender.setblocking(False)
+    sender = udp(source)
     sender.bind((source, 0))
     destinations = [endpoint(each) for each in where]
     payload = b"n" * int(size)

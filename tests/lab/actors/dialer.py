@@ -19,7 +19,8 @@ _dialled: list[socket.socket] = []
 
 def dial(destination: tuple[str, int], count: int) -> None:
     for _ in range(min(count, _MOST - len(_dialled))):
-        made = tcp()
+        made = tcp(destination[0])
+        made.setblocking(False)
         code = made.connect_ex(destination)
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, errno.errorcode[code])

@@ -51,7 +51,7 @@ def main(command: str, source: str, where: str) -> None:
 
     step()
     say(racing=where)
-    stay(step)
+    stay(step, 0.01, 10_000)
 
 
 if __name__ == "__main__":

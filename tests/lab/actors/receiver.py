@@ -11,15 +11,14 @@ import contextlib
 import socket
 import sys
 
-from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay, udp
 
 _BURST = 4096
 
 
 def main(command: str, mode: str, where: str, buffer: str) -> None:
     enter(command)
-    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    receiver.setblocking(False)
+    receiver = udp(endpoint(where)[0])
     if int(buffer):
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, int(buffer))
     receiver.bind(endpoint(where))

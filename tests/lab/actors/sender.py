@@ -19,7 +19,8 @@ _CONNECT_TIMEOUT_S = 10.0
 
 
 def opened(destination: tuple[str, int]) -> socket.socket:
-    made = tcp()
+    made = tcp(destination[0])
+    made.setblocking(False)
     made.connect_ex(destination)
     if not select.select([], [made], [], _CONNECT_TIMEOUT_S)[1]:
         raise TimeoutError(f"no connection to {destination}")

@@ -51,13 +51,31 @@ def stay(work: Callable[[], object] | None = None, every_s: float = 0.05, steps:
 
 
 def endpoint(text: str) -> tuple[str, int]:
-    """``ADDRESS:PORT`` as Python wants it."""
+    """``ADDRESS:PORT``, or ``[ADDRESS]:PORT`` for IPv6, as Python wants it."""
     address, _, port = text.rpartition(":")
-    return address, int(port)
+    return address.strip("[]"), int(port)
 
 
-def tcp() -> socket.socket:
-    """A new TCP socket over IPv4 that does not block."""
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def tcp(address: str) -> socket.socket:
+    """A new TCP socket for the family of *address*; one for ``::`` serves IPv4 as well."""
+    return socket.socket(_family(address), socket.SOCK_STREAM)
+
+
+def udp(address: str) -> socket.socket:
+    """A new UDP socket for the family of *address* that does not block."""
+    made = socket.socket(_family(address), socket.SOCK_DGRAM)
     made.setblocking(False)
     return made
+
+
+def listen(where: str, backlog: int) -> socket.socket:
+    """A listener at *where*, with SO_REUSEADDR."""
+    server = tcp(endpoint(where)[0])
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(endpoint(where))
+    server.listen(backlog)
+    return server
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
