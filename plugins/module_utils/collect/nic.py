@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Callable, Iterable, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect import nic_statistics
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window, gather
@@ -89,30 +89,35 @@ def _ask() -> Sample:
             limited.append(f"{name}: changed while they were read, so one may be missing or there twice")
         return answer[0]
 
+    def optional(name: str, ask: Callable[[], tuple[Any, bool]]) -> Any:
+        try:
+            return consistent(name, ask())
+        except Unavailable as error:
+            limited.append(f"{name}: {error}")
+            return None
+
     with rtnetlink.open_route() as link:
         found = consistent("interfaces", rtnetlink.links(link))
-        addresses: dict[int, list[str]] = {}
-        for address in consistent("addresses", rtnetlink.addresses(link)):
-            addresses.setdefault(address.ifindex, []).append(address.text)
-        defaults = consistent("routes", rtnetlink.routes(link)).defaults
-        qdiscs: dict[int, list[Qdisc]] | None = None
-        try:
-            rows = consistent("qdiscs", qdisc.qdiscs(link))
-            qdiscs = {each.ifindex: [] for each in found}
-            for row in rows:
-                qdiscs.setdefault(row.ifindex, []).append(row)
-        except Unavailable as error:
-            limited.append(f"qdiscs: {error}")
+        addresses = optional("addresses", lambda: rtnetlink.addresses(link))
+        routes = optional("routes", lambda: rtnetlink.routes(link))
+        qdiscs = optional("qdiscs", lambda: qdisc.qdiscs(link))
     with Ethtool() as ethtool:
         devices = {each.ifindex: _device(ethtool, each) for each in found}
     return Sample(
         devices,
-        addresses,
-        {hop.ifindex for hop in defaults if hop.ifindex is not None},
-        qdiscs,
+        None if addresses is None else {index: [each.text for each in of] for index, of in _by_index(addresses)},
+        None if routes is None else {hop.ifindex for hop in routes.defaults if hop.ifindex is not None},
+        None if qdiscs is None else dict(_by_index(qdiscs)),
         _reasons(devices),
         limited,
     )
+
+
+def _by_index(rows: list[Any]) -> Iterable[tuple[int, list[Any]]]:
+    grouped: dict[int, list[Any]] = {}
+    for row in rows:
+        grouped.setdefault(row.ifindex, []).append(row)
+    return grouped.items()
 
 
 def _device(ethtool: Ethtool, link: Link) -> Device:

@@ -232,6 +232,37 @@ def test_nic_health_without_any_source_has_no_rows(tmp_path: Any) -> None:
     assert "net/dev" in found["why"]
 
 
+def test_what_changed_while_it_was_read_or_was_refused_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> Any:
+        raise Unavailable("netlink: Operation not permitted")
+
+    links = nic.rtnetlink.links
+    monkeypatch.setattr(nic.rtnetlink, "links", lambda link: (links(link)[0], True))
+    monkeypatch.setattr(nic.rtnetlink, "routes", refused)
+    monkeypatch.setattr(nic.qdisc, "qdiscs", refused)
+    now = nic.sample(Host())
+    assert now.limited == [
+        "interfaces: changed while they were read, so one may be missing or there twice",
+        "routes: netlink: Operation not permitted",
+        "qdiscs: netlink: Operation not permitted",
+    ]
+    found = rows(None, now)[0]
+    assert found["has_default_route"] is found["qdisc"] is None
+    assert found["addresses"] is not None
+
+
+def test_without_netlink_the_counters_of_proc_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> Any:
+        raise Unavailable("netlink family 0: Permission denied")
+
+    monkeypatch.setattr(nic.rtnetlink, "open_route", refused)
+    now = nic.sample(Host())
+    found = {row["name"]: row for row in rows(None, now)}
+    assert "Permission denied" in now.limited[0]
+    assert found["lo"]["counters"]["rx_packets"] >= 0
+    assert found["lo"]["mtu"] is None, "sysfs may be another namespace's"
+
+
 def test_hostile_names_survive_json() -> None:
     found = row(None, device(1, "a\n\udcff", driver=Driver("x", "", 0), rings=Rings(1, 2, 3, 4)))
     assert found["name"] == "a\n\ufffd"
