@@ -61,13 +61,14 @@ class Expression:
 def _parse(text: str) -> Node:
     try:
         return Parser().parse(text).parsed
-    except exceptions.IncompleteExpressionError as error:
+    except exceptions.IncompleteExpressionError:
         raise ExpressionError(f"{text!r} ends too early, at column {len(text) + 1}") from None
     except exceptions.LexerError as error:
         raise ExpressionError(f"{error.message} at column {error.lexer_position + 1} of {text!r}") from None
     except exceptions.ParseError as error:
+        hint = "; a number stands in backticks" if isinstance(error.token_value, (int, float)) else ""
         raise ExpressionError(
-            f"unexpected {error.token_value!r} at column {error.lex_position + 1} of {text!r}"
+            f"unexpected '{error.token_value}' at column {error.lex_position + 1} of {text!r}{hint}"
         ) from None
     except exceptions.JMESPathError as error:
         raise ExpressionError(f"{error} {text!r}") from None
@@ -94,6 +95,9 @@ def _checked(tree: Node, text: str, roots: Collection[str], limits: Collection[s
     :raises ExpressionError: an unknown function, root name or limit, or a wrong number of arguments.
     """
     for node, root in _walk(tree, True):
+        if node["type"] in _NARROWING - {"pipe"} and node["children"][0]["type"] == "not_expression":
+            # JMESPath reads !a.b as (!a).b, which is always null.
+            raise ExpressionError(f"! at column {text.find('!') + 1} of {text!r} needs parentheses, as in !(a.b)")
         if node["type"] == "function_expression":
             _check_call(node, text)
         elif node["type"] == "field" and root and node["value"] not in roots:
