@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import Any, Iterable
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_census import normal
@@ -237,7 +238,9 @@ def processes(before: Sample | None, now: Sample, top: int, owners: Owners) -> d
                 "states": {STATE_NAMES[state]: count for state, count in sorted(counted[pid].items())},
                 "close_wait_persistent": len(persistent) if before is not None else None,
                 "close_wait_delta": len(inodes) - past[pid] if before is not None else None,
-                "peers": [_peer(*census.close_wait[inode][:2]) for inode in inodes[:_PEERS]],
+                "peers": [
+                    _peer(*peer) for peer in islice(dict.fromkeys(census.close_wait[i][:2] for i in inodes), _PEERS)
+                ],
             }
         )
     return {
