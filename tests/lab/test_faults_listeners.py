@@ -52,6 +52,24 @@ def test_a_full_accept_queue(lab: Lab, audits: AuditMany, backlog: int, somaxcon
     healthy.silent("tcp.accept_queue", "tcp.syn_queue", "tcp.syn_flood")
 
 
+def test_the_full_one_of_two_listeners_of_one_port(lab: Lab, audits: AuditMany) -> None:
+    """A dual-stack listener that is deaf beside one of its own port on one address that is well."""
+    client, server, link = lab.pair()
+    deaf = server.start("listener", "deaf-dual", "[::]:9090", 8)
+    own = lab.connect(client, server)
+    server.start("backend", "one-address", "serve", f"{own.addresses[1]}:9090")
+    client.start("dialer", "dialer", 14, 1, f"{link.addresses[1]}:9090")
+    client.start("client", "visitor", "churn", 1, f"{own.addresses[1]}:9090")
+    wait_until(lambda: "9" in [line.split()[1] for line in server.ss("-lt sport = :9090")], "the accept queue is full")
+
+    (found,) = audits(server)
+    finding = found.one("tcp.accept_queue", "9090", "deaf-dual", deaf.pid)
+    assert own.addresses[1] not in finding["subject"] and "one-address" not in finding["title"]
+    rows = {row["family"]: row for row in found.facts["sockets"]["tcp"]["listeners"]}
+    assert rows["dual"]["accept_queue"] == 9 and rows["dual"]["drops_delta"] > 0
+    assert rows["ipv4"]["accept_queue"] <= 1 and rows["ipv4"]["drops_delta"] == 0
+
+
 @pytest.mark.parametrize(
     ("syncookies", "max_syn_backlog", "moved"),
     [

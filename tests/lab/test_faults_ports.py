@@ -62,6 +62,33 @@ def test_a_pool_that_leaks_is_not_called_time_wait(lab: Lab, audits: AuditMany) 
     assert "tw_reuse" in refused(finding) and "tw_reuse" not in finding["remedies"]
 
 
+def test_two_sources_have_a_range_each(lab: Lab, audits: AuditMany) -> None:
+    """Over IPv6: the ports of one source address are used up; spread over two source addresses they are not."""
+    server = lab.namespace("server")
+    server.start("backend", "backend", "serve", "[::]:8001")
+    hosts = []
+    for label in ("sick", "twin"):
+        host = lab.namespace(label)
+        link = lab.connect(host, server)
+        host.sysctl("net.ipv4.ip_local_port_range", PORT_RANGE)
+        host.sysctl("net.ipv4.tcp_tw_reuse", 0)
+        host.sysctl("net.ipv4.tcp_rfc1337", 1)
+        hosts.append((host, link))
+    (sick, sick_link), (twin, twin_link) = hosts
+    said = sick.start("client", "greedy", "close", CAPACITY + 1, f"[{sick_link.addresses6[1]}]:8001", ready=False)
+    assert set(said.hear()["errors"]) == {"EADDRNOTAVAIL"}
+    # The same server by its two addresses: from IPv6 and from IPv4, half of the ports each.
+    half = CAPACITY * 2 // 5
+    twin.start("client", "modest", "close", half, f"[{twin_link.addresses6[1]}]:8001", f"{twin_link.addresses[1]}:8001")
+
+    found, healthy = audits(sick, twin)
+    assert found.one("tcp.ephemeral_ports", sick_link.addresses6[1], "8001")["severity"] == "critical"
+    healthy.silent("tcp.ephemeral_ports")
+    rows = healthy.facts["sockets"]["tcp"]["destinations"]
+    assert sorted(row["ports_used"] for row in rows) == [half, half]
+    assert {row["address"] for row in rows} == {twin_link.addresses6[1], twin_link.addresses[1]}
+
+
 def test_inbound_time_wait_is_no_port_trouble(lab: Lab, audits: AuditMany) -> None:
     """A server that closes first has TIME_WAIT on its own listener's port: no ephemeral port is used."""
     client, server, link = lab.pair()

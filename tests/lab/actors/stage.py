@@ -69,9 +69,10 @@ def udp(address: str) -> socket.socket:
 
 
 def listen(where: str, backlog: int) -> socket.socket:
-    """A listener at *where*, with SO_REUSEADDR."""
+    """A listener at *where*, beside others on the same port where there are any."""
     server = tcp(endpoint(where)[0])
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     server.bind(endpoint(where))
     server.listen(backlog)
     return server
