@@ -67,6 +67,7 @@ class Fleet:
         host, link = self._host("checkout", f"has used up its {CAPACITY} ephemeral ports towards one backend")
         host.sysctl("net.ipv4.ip_local_port_range", f"40001 {40000 + CAPACITY}")
         host.sysctl("net.ipv4.tcp_tw_reuse", 0)
+        host.sysctl("net.ipv4.tcp_rfc1337", 1)  # a late duplicate's RST ends no TIME_WAIT
         host.start("client", "checkout-api", "tenth", CAPACITY + 1, f"{link.addresses[1]}:8443")
 
     def _billing(self) -> None:
@@ -81,13 +82,13 @@ class Fleet:
         self._core.start("client", "browser", "churn", 1, f"{link.addresses[0]}:80")
 
     def _uploads(self) -> None:
-        host, _ = self._host("uploads", "sends to an archive behind a router that loses every twentieth packet")
+        host, _ = self._host("uploads", "sends to an archive behind a router that loses every tenth packet")
         archive = self.lab.namespace("archive")
         far = self.lab.connect(self._core, archive)
         archive.ip(f"route add default via {far.addresses[0]}")
         archive.start("backend", "archived", "serve", "0.0.0.0:873")
         self._core.sysctl("net.ipv4.ip_forward", 1)
-        self._core.filter("forward", f"ip daddr {far.addresses[1]} tcp dport 873 numgen random mod 100 < 5 drop")
+        self._core.filter("forward", f"ip daddr {far.addresses[1]} tcp dport 873 numgen random mod 10 < 1 drop")
         host.start("sender", "rsync", 8, 32768, 20, f"{far.addresses[1]}:873")
         netlab.wait_until(lambda: host.counter("TcpRetransSegs") > 50, "retransmissions")
 
