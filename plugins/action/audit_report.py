@@ -12,23 +12,18 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-try:
-    from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption
-    from ansible_collections.nettriage.linux.plugins.module_utils.version import VERSION
-    from ansible_collections.nettriage.linux.plugins.plugin_utils.audit import Judge
-    from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import RuleError
-    from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import MODULE_FAILED, Fleet, Host, join
-    from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_terminal, files
-except ImportError as error:
-    if error.name not in ("jmespath", "netaddr"):
-        raise
-    MISSING: str | None = error.name
-else:
-    MISSING = None
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption
+from ansible_collections.nettriage.linux.plugins.module_utils.version import VERSION
+from ansible_collections.nettriage.linux.plugins.plugin_utils.audit import Judge
+from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import RuleError
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import MODULE_FAILED, Fleet, Host, join
+from ansible_collections.nettriage.linux.plugins.plugin_utils.packages import MISSING
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_terminal, files
 
 FORMATS = ["html", "markdown", "json"]
 SPEC: dict[str, dict[str, Any]] = {
@@ -75,9 +70,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
 
     def _report(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         play = _Play(variables, args["results"])
-        fingerprint = play.fingerprint()
-        alone = self._task.get_play().strategy in FREE
-        if alone and (play.waiting() or play.reported(self._task.register, fingerprint)):
+        if self._task.get_play().strategy in FREE and (play.waiting() or not play.claim(repr(args))):
             return {"skipped": True, "msg": "The last host of the batch makes the report."}
         judge = Judge(play.rows())
         fleet = play.fleet(judge, args["limits"], args["rules"])
@@ -90,7 +83,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
             "report": paths,
             "verdict": batch.verdict,
             "verdicts": batch.verdicts,
-            "fingerprint": fingerprint,
         }
         failing = {verdict: batch.verdicts[verdict] for verdict in FAILING[args["fail_on"]]}
         same = {host.error for host in batch.hosts}
@@ -169,16 +161,16 @@ class _Play:
         """Whether a host of the batch has not registered its result yet."""
         return not self._results.keys() >= set(self._batch)
 
-    def reported(self, register: Any, fingerprint: str) -> bool:
-        """Whether another host's task has already reported the very same results."""
-        done = (raw.get(register) for raw in self._raw.values()) if isinstance(register, str) else ()
-        return any(isinstance(report, Mapping) and report.get("fingerprint") == fingerprint for report in done)
-
-    def fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for name, result in self._results.items():
-            digest.update(f"{name}\0{result}\0".encode("utf-8", "backslashreplace"))
-        return digest.hexdigest()[:16]
+    def claim(self, purpose: str) -> bool:
+        """Whether no other task of this run has taken it upon itself to report the same results for *purpose*."""
+        digest = hashlib.sha256(f"{purpose}{self._results}".encode("utf-8", "backslashreplace"))
+        # The directory is this run's own, and Ansible removes it in the end.
+        path = os.path.join(constants.DEFAULT_LOCAL_TMP, f"nettriage-{digest.hexdigest()}")
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            return False
+        return True
 
     def directory(self, path: str) -> str:
         """Where the report goes: beside the playbook, or for a playbook of a collection where the user stands."""

@@ -185,19 +185,18 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-try:
-    from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import evaluate
-except ImportError as error:  # jmespath and netaddr are the user's to install
-    MISSING: ImportError | None = error
-else:
-    MISSING = None
+from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import evaluate
+from ansible_collections.nettriage.linux.plugins.plugin_utils.packages import MISSING
 
 
 def findings(
     facts: dict[str, Any] | str, limits: dict[str, Any] | None = None, rules: list[dict[str, Any]] | None = None
 ) -> list[dict[str, Any]]:
     if MISSING is not None:
-        raise AnsibleFilterError(f"nettriage.linux.findings: {MISSING}; install jmespath and netaddr on the controller")
+        raise AnsibleFilterError(
+            f"nettriage.linux.findings: the Python package {MISSING} is missing on the controller;"
+            " install jmespath and netaddr there"
+        )
     try:
         return evaluate(facts, limits, rules)
     except ValueError as error:

@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
 
-import netaddr
+with suppress(ImportError):  # see packages.MISSING
+    import netaddr
 
 # A wider prefix than these tells nothing about where the addresses belong.
 _SHORTEST_PREFIX = {4: 16, 6: 32}
@@ -25,42 +28,42 @@ def parse(text: str) -> netaddr.IPAddress | None:
 def scope(text: str) -> str | None:
     """Where an address reaches: any, loopback, link_local, multicast, private, or global.
 
-    Private is RFC 1918, RFC 6598 (carrier-grade NAT) and RFC 4193; global is everything else.
+    Global is everything else.
     """
     address = parse(text)
     if address is None:
         return None
     if not address.value:
         return "any"
-    for name, block in _SCOPES[address.version]:
+    for name, block in _blocks(address.version):
         if address in block:
             return name
     return "global"
 
 
+# Private is RFC 1918, RFC 6598 (carrier-grade NAT) and RFC 4193.
 _SCOPES = {
-    4: [
-        (name, netaddr.IPNetwork(block))
-        for name, block in (
-            ("loopback", "127.0.0.0/8"),
-            ("link_local", "169.254.0.0/16"),
-            ("multicast", "224.0.0.0/4"),
-            ("private", "10.0.0.0/8"),
-            ("private", "172.16.0.0/12"),
-            ("private", "192.168.0.0/16"),
-            ("private", "100.64.0.0/10"),
-        )
-    ],
-    6: [
-        (name, netaddr.IPNetwork(block))
-        for name, block in (
-            ("loopback", "::1/128"),
-            ("link_local", "fe80::/10"),
-            ("multicast", "ff00::/8"),
-            ("private", "fc00::/7"),
-        )
-    ],
+    4: (
+        ("loopback", "127.0.0.0/8"),
+        ("link_local", "169.254.0.0/16"),
+        ("multicast", "224.0.0.0/4"),
+        ("private", "10.0.0.0/8"),
+        ("private", "172.16.0.0/12"),
+        ("private", "192.168.0.0/16"),
+        ("private", "100.64.0.0/10"),
+    ),
+    6: (
+        ("loopback", "::1/128"),
+        ("link_local", "fe80::/10"),
+        ("multicast", "ff00::/8"),
+        ("private", "fc00::/7"),
+    ),
 }
+
+
+@cache
+def _blocks(version: int) -> list[tuple[str, netaddr.IPNetwork]]:
+    return [(name, netaddr.IPNetwork(block)) for name, block in _SCOPES[version]]
 
 
 def common_prefix(texts: Iterable[str]) -> str | None:

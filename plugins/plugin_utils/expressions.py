@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
-from jmespath import exceptions, functions
-from jmespath.parser import Parser
-
 from ansible_collections.nettriage.linux.plugins.plugin_utils import arithmetic
+
+with suppress(ImportError):  # see packages.MISSING
+    from jmespath import exceptions, functions
+    from jmespath.parser import Parser
 
 Evaluate = Callable[[Any], Any]
 # The library's tree: type, value and children. Its own types are not part of its interface.
@@ -114,11 +117,11 @@ def _check_call(node: Node, text: str) -> None:
     name, given = node["value"], len(node["children"])
     if name in FUNCTIONS:
         wanted, variadic = len(FUNCTIONS[name][1]), False
-    elif name in _STANDARD.FUNCTION_TABLE:
-        signature = _STANDARD.FUNCTION_TABLE[name]["signature"]
+    elif name in _standard().FUNCTION_TABLE:
+        signature = _standard().FUNCTION_TABLE[name]["signature"]
         wanted, variadic = len(signature), any(argument.get("variadic") for argument in signature)
     else:
-        raise _unknown("function", name, text, [*FUNCTIONS, *_STANDARD.FUNCTION_TABLE])
+        raise _unknown("function", name, text, [*FUNCTIONS, *_standard().FUNCTION_TABLE])
     if given < wanted or (given > wanted and not variadic):
         least = "at least " if variadic else ""
         noun = "argument" if wanted == 1 else "arguments"
@@ -208,7 +211,12 @@ class _Expression:
         return expression(value)
 
 
-_STANDARD: Any = functions.Functions()
+@cache
+def _standard() -> Any:
+    """The library's own functions."""
+    return functions.Functions()
+
+
 # These say something about null itself.
 _TAKE_NULL = {"not_null", "type", "to_array", "to_string", "merge"}
 _TYPES = {
@@ -224,7 +232,7 @@ _TYPES = {
 
 def _call(name: str, values: list[Any]) -> Any:
     if name not in FUNCTIONS:
-        return _STANDARD.call_function(name, values)
+        return _standard().call_function(name, values)
     function, wanted = FUNCTIONS[name]
     for value, kind in zip(values, wanted, strict=True):
         if _TYPES.get(type(value)) != kind:
