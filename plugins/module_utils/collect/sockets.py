@@ -45,7 +45,7 @@ def facts(host: Host, before: Sample | None, now: Sample, window: Window) -> Fac
         "source": now.source,
         "interrupted": now.interrupted,
         "tcp": {
-            "total": sum(census.states) + len(now.listeners),
+            "total": sum(census.states) + len(now.listeners) + (census.bound or 0),
             "states": tables.states(now),
             "listeners_total": len(now.listeners),
             "listeners": listeners.rows(owners),

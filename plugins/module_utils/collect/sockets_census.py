@@ -8,7 +8,6 @@ only the few that stand out are taken apart.
 
 from __future__ import annotations
 
-import struct
 import sys
 from collections import Counter
 from itertools import compress
@@ -31,11 +30,9 @@ MAX_SUSPECTS = 512
 _INBOUND, _OUTSIDE, _IN_RANGE = 0, 1, 2
 _ONLY_IN_RANGE = bytes([0, 0, 1]) + bytes(253)
 _ONLY_OUTSIDE = bytes([0, 1, 0]) + bytes(253)
+_CALLED = bytes([0, 1, 1]) + bytes(253)
 _ONLY_INBOUND = bytes([1, 0, 0]) + bytes(253)
 _ORPHANED = (diag.FIN_WAIT1, diag.FIN_WAIT2, diag.LAST_ACK, diag.CLOSING)
-
-
-_RAW_PORT = struct.Struct("=H")
 
 
 def _only(state: int) -> bytes:
@@ -88,6 +85,8 @@ class Census:
     :ivar close_wait: inode to family, peer (port and address) and control group's id of a socket in CLOSE_WAIT.
     :ivar receive: messages with something in the receive queue, and how much; send alike.
     :ivar suspects: messages of sockets that retransmit the same thing again and again.
+    :ivar keepalive: established sockets whose keepalive timer runs, of the ``timed`` that wait for nothing else.
+    :ivar bound: sockets that are bound but not connected, ``None`` where they were not counted.
     :ivar cut: what did not fit: one sentence each.
     """
 
@@ -106,6 +105,7 @@ class Census:
         self.send: list[tuple[int, bytes]] = []
         self.suspects: list[bytes] = []
         self.keepalive = self.timed = 0
+        self.bound: int | None = 0
         self.cut: set[str] = set()
         first, last = (ports.low, ports.high) if ports.low is not None and ports.high is not None else (1, 0)
         first, last = max(0, first), min(65535, last)
@@ -144,10 +144,6 @@ class Census:
             self.inbound.update(compress(local.iter_unpack(view), kinds.translate(_ONLY_INBOUND)))
         self._add_owners(batch, present)
         self._add_standing_out(batch, view, present, states)
-
-    def add_bound(self, batch: Batch) -> None:
-        """Count sockets that are bound but not connected: they have no destination."""
-        self.states[diag.CLOSE] += batch.length // batch.stride
 
     def _add_outside(self, batch: Batch, kinds: bytes, keys: Iterable[Key]) -> None:
         # Without a listener, a peer on an ephemeral port most likely came to us: what is left of a stopped service.
@@ -235,11 +231,9 @@ class Census:
                     queue.sort(reverse=True)
                     del queue[MAX_SUSPECTS:]
 
-    def outbound(self, raw_port: bytes) -> bool:
-        """Whether a socket with this local port (as it lies in a message) has called somebody, as far as ports tell."""
-        (port,) = _RAW_PORT.unpack(raw_port)
-        kind: int = self._kinds[port]
-        return kind != _INBOUND
+    def outbound(self, raw_ports: Iterable[int]) -> bytes:
+        """For each local port, as it lies in a message, whether its socket has called somebody: 1, else 0."""
+        return bytes(map(self._kinds.__getitem__, raw_ports)).translate(_CALLED)
 
     def _prune(self, counter: Counter[tuple[bytes, bytes]], what: str) -> None:
         """Forget the rare half of *counter*: what is worth showing is frequent."""

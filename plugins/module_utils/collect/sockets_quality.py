@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from itertools import repeat
 from operator import itemgetter, sub
 from typing import Any, Sequence, Tuple
 
@@ -49,11 +50,11 @@ _LOST, _RTT, _RETRANSMITTED = _AT["lost"], _AT["rtt_us"], _AT["total_retrans"]
 _MIN_RTT, _NOTHING = _AT["min_rtt_us"], (0,) * len(COUNTED)
 _LOST_OF, _RTT_OF, _RETRANSMITS_OF = itemgetter(_LOST), itemgetter(_RTT), itemgetter(_RETRANSMITTED)
 _COUNTS = itemgetter(*(_AT[name] for name in COUNTED))
-_ABSENT: dict[str, object] = {**dict.fromkeys(_ROW, 0), "min_rtt_us": tcp_info.UNKNOWN_32, "congestion": b""}
+_ABSENT: dict[str, Any] = {**dict.fromkeys(_ROW, 0), "min_rtt_us": tcp_info.UNKNOWN_32, "congestion": b""}
 
 _Row = Tuple[Any, ...]
 # Whether we called, family, port (theirs if we called, else ours) and peer address.
-_Place = Tuple[bool, int, bytes, bytes]
+_Place = Tuple[int, int, int, bytes]
 
 
 class Quality:
@@ -110,7 +111,7 @@ class Quality:
         if self._send_limit is not None:
             self._at_send += sum(map(self._send_limit.__le__, columns["sndbuf"]))
         groups = self._groups
-        for called, row in zip(map(self._census.outbound, columns["port"]), rows):
+        for called, row in zip(self._census.outbound(columns["port"]), rows):
             place = (called, row[_FAMILY], row[_PEER_PORT] if called else row[_PORT], row[_DESTINATION])
             if place in groups:
                 groups[place].append(row)
@@ -188,8 +189,8 @@ class Quality:
         min_rtt = min(columns["min_rtt_us"])
         return {
             "address": diag.address(family, peer),
-            "port": int.from_bytes(port, "big") if called else None,
-            "listener_port": None if called else int.from_bytes(port, "big"),
+            "port": diag.raw_port(port) if called else None,
+            "listener_port": None if called else diag.raw_port(port),
             "connections": len(rows),
             "rtt_ms": _ms(sorted(filter(None, columns["rtt_us"])), 0.5),
             "min_rtt_ms": None if min_rtt == tcp_info.UNKNOWN_32 else _ms([min_rtt], 0.5),
@@ -218,8 +219,8 @@ def _established(batch: Batch, places: dict[int, tuple[int, int]]) -> tuple[Sequ
     fields = [
         ("family", diag.FAMILY, "B"),
         ("state", diag.STATE, "B"),
-        ("port", diag.SOURCE_PORT, "2s"),
-        ("peer_port", diag.DESTINATION_PORT, "2s"),
+        ("port", diag.SOURCE_PORT, "H"),
+        ("peer_port", diag.DESTINATION_PORT, "H"),
         ("source", diag.SOURCE, "16s"),
         ("destination", diag.DESTINATION, "16s"),
         ("cookie", diag.COOKIE, "Q"),
@@ -238,13 +239,14 @@ def _established(batch: Batch, places: dict[int, tuple[int, int]]) -> tuple[Sequ
     rows: list[_Row] = list(read.iter_unpack(memoryview(data)[:length]))
     if data[diag.STATE : length : stride].count(diag.ESTABLISHED) != len(rows):
         rows = [row for row in rows if row[_STATE] == diag.ESTABLISHED]
-    if names != _ROW:  # an older kernel
-        rows = [tuple({**_ABSENT, **dict(zip(names, row))}.values()) for row in rows]
+    if names != _ROW and rows:  # an older kernel
+        columns = dict(zip(names, zip(*rows)))
+        rows = list(zip(*(columns.get(name) or repeat(_ABSENT[name], len(rows)) for name in _ROW)))
     return names, rows
 
 
-def _end(family: int, address: bytes, port: bytes) -> str:
-    return diag.endpoint(diag.address(family, address), int.from_bytes(port, "big"))
+def _end(family: int, address: bytes, port: int) -> str:
+    return diag.endpoint(diag.address(family, address), diag.raw_port(port))
 
 
 def _most(host: Host, name: str) -> int | None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple, Union
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_census import Census, Ports, read_ports
@@ -22,7 +23,13 @@ MAX_DETAILS = 10_000
 _EXACT_ROWS = 64
 _IDLE_UDP = 256
 _ATTEMPTS = 3
-_DETAILS = (diag.INFO, diag.SKMEMINFO, diag.CONGESTION)
+# One live socket in so many that are done does not make a walk of its own worth while.
+_FEW = 8
+# The kernel finds bound sockets only by walking the ports of all others.
+_MAX_BOUND = 20_000
+# A message without tcp_info is never as long as this.
+_BARE_SIZE = 200
+DETAILS = (diag.INFO, diag.SKMEMINFO, diag.CONGESTION)
 _LIVE = diag.CONNECTED & ~(1 << diag.TIME_WAIT) & ~(1 << diag.BOUND_INACTIVE)
 _WAITING = 1 << diag.CLOSE_WAIT | 1 << diag.SYN_SENT
 # States in which something may still be sent or received.
@@ -85,12 +92,16 @@ def _take(host: Host, source: Source, limited: list[str], light: bool) -> Sample
     ports = read_ports(host)
     if ports.low is None:
         limited.append("the range of ephemeral ports cannot be read: their use is not counted")
-    listeners = _listeners(source)
-    listening = {listener.port for listener in listeners}
+    listeners = listening(source)
     for attempt in range(_ATTEMPTS):
-        census = Census(ports, listening)
+        census = Census(ports, {listener.port for listener in listeners})
         details: list[Batch] = []
-        interrupted = (_walk_light if light else _walk)(host, source, census, details)
+        if isinstance(source, ProcSockets):
+            interrupted = count(source, census, Expected(0, 0))
+        elif light:
+            interrupted = _look_lightly(source, census, details)
+        else:
+            interrupted = _look(host, source, census, details)
         if not interrupted or attempt == _ATTEMPTS - 1:
             break
     limited += sorted(census.cut)
@@ -114,45 +125,62 @@ def _take(host: Host, source: Source, limited: list[str], light: bool) -> Sample
     return Sample(source.source, interrupted, limited, ports, listeners, census, details, udp, unix, held)
 
 
-def _listeners(source: Source) -> list[diag.Socket]:
+class Expected(NamedTuple):
+    """How many TCP sockets this namespace has, before they are asked for."""
+
+    live: int
+    time_wait: int
+
+
+def expected(host: Host) -> Expected:
+    """What sockstat says; where it cannot be had, as many as would be too many."""
+    found = {("TCP:", "inuse"): 0, ("TCP6:", "inuse"): 0, ("TCP:", "tw"): 0}
+    try:
+        lines = read_text(host.net("sockstat")).splitlines()
+        if os.path.exists(host.net("sockstat6")):
+            lines += read_text(host.net("sockstat6")).splitlines()
+        for line in lines:
+            head, *words = line.split() or [""]
+            for name, value in zip(words[::2], words[1::2]):
+                if (head, name) in found:
+                    found[head, name] = int(value)
+    except (Unavailable, ValueError):
+        return Expected(MAX_DETAILS + 1, 0)
+    return Expected(found["TCP:", "inuse"] + found["TCP6:", "inuse"], found["TCP:", "tw"])
+
+
+def listening(source: Source) -> list[diag.Socket]:
+    """The listeners, with their drops where the kernel tells."""
     batches = source.tcp(diag.LISTENING, (diag.SKMEMINFO,))
     return [one for batch in batches for one in diag.rows(batch) if one.state == diag.LISTEN]
 
 
-def _walk(host: Host, source: Source, census: Census, details: list[Batch]) -> bool:
-    """Look at every connected socket; tell whether the table changed so that the answer is not whole."""
-    if isinstance(source, ProcSockets):
+def count(source: Source, census: Census, there: Expected, details: list[Batch] | None = None) -> bool:
+    """Take every connected socket into *census*; tell whether the table changed so that the answer is not whole.
+
+    :param details: where messages with tcp_info go; without it none is asked for.
+    """
+    if isinstance(source, ProcSockets):  # all states in one reading
         for batch in source.tcp(diag.CONNECTED):
             census.add(batch)
         return False
+    # A walk costs the more the more the lengths of its messages vary. Those that are done go first: what closes
+    # between two walks is missed then, not counted twice.
+    walks = [1 << diag.TIME_WAIT, _LIVE] if there.live * _FEW > there.time_wait else [1 << diag.TIME_WAIT | _LIVE]
     interrupted = False
-    # First those that are done: what closes between the two walks is missed then, not counted twice.
-    for batch in source.tcp(1 << diag.TIME_WAIT):
-        census.add(batch)
-    interrupted |= source.interrupted
-    few = _connections(host) <= MAX_DETAILS
-    for batch in source.tcp(_LIVE, _DETAILS if few else ()):
-        census.add(batch)
-        if few and len(details) * 64 < 2 * MAX_DETAILS:
-            details.append(Batch(bytes(memoryview(batch.data)[: batch.length]), batch.length, batch.stride))
-    interrupted |= source.interrupted
+    for states in walks:
+        for batch in source.tcp(states, () if details is None else DETAILS):
+            census.add(batch)
+            if details is not None and batch.stride > _BARE_SIZE and len(details) < MAX_DETAILS:
+                details.append(_kept(batch))
+        interrupted |= source.interrupted
+    if sum(census.states) > _MAX_BOUND:
+        census.bound = None
+        census.cut.add("states: close (bound, not connected) was not counted beside so many others")
+        return interrupted
     for batch in source.tcp(1 << diag.BOUND_INACTIVE):
-        census.add_bound(batch)
-    interrupted |= source.interrupted
-    if not few:
-        look_at_some(details, 1 << diag.ESTABLISHED, _DETAILS)
-        census.cut.add(f"quality: tcp_info of at most {MAX_DETAILS} connections was looked at")
-        _complete(source, census)
-    return interrupted
-
-
-def _walk_light(host: Host, source: Source, census: Census, details: list[Batch]) -> bool:
-    for batch in source.tcp(_WAITING):
-        census.add(batch)
-    interrupted = source.interrupted
-    if isinstance(source, SockDiag):
-        look_at_some(details, _CARRYING, (diag.INFO,))
-    return interrupted
+        census.bound = (census.bound or 0) + batch.length // batch.stride
+    return interrupted | source.interrupted
 
 
 def look_at_some(details: list[Batch], states: int, extensions: tuple[int, ...]) -> None:
@@ -161,7 +189,7 @@ def look_at_some(details: list[Batch], states: int, extensions: tuple[int, ...])
     try:
         seen = 0
         for batch in own.tcp(states, extensions):
-            details.append(Batch(bytes(memoryview(batch.data)[: batch.length]), batch.length, batch.stride))
+            details.append(_kept(batch))
             seen += batch.length // batch.stride
             if seen >= MAX_DETAILS:
                 break
@@ -169,24 +197,27 @@ def look_at_some(details: list[Batch], states: int, extensions: tuple[int, ...])
         own.close()
 
 
-def _complete(source: SockDiag, census: Census) -> None:
-    """Ask for the tcp_info of the few sockets that stand out, where it was not asked for with all."""
+def _look(host: Host, source: SockDiag, census: Census, details: list[Batch]) -> bool:
+    there = expected(host)
+    if there.live <= MAX_DETAILS:
+        return count(source, census, there, details)
+    interrupted = count(source, census, there)
+    look_at_some(details, 1 << diag.ESTABLISHED, DETAILS)
+    census.cut.add(f"quality: only the first {MAX_DETAILS} connections were looked at")
     for queue in (census.receive, census.send):
         queue.sort(reverse=True)
         queue[:] = [(size, source.exact(message, (diag.INFO,)) or message) for size, message in queue[:_EXACT_ROWS]]
     census.suspects[:] = [source.exact(message, (diag.INFO,)) or message for message in census.suspects[:_EXACT_ROWS]]
+    return interrupted
 
 
-def _connections(host: Host) -> int:
-    """How many TCP sockets besides TIME_WAIT this namespace has; more than any limit where it cannot be known."""
-    total = 0
-    for name, key in (("sockstat", "TCP:"), ("sockstat6", "TCP6:")):
-        try:
-            for line in read_text(host.net(name)).splitlines():
-                words = line.split()
-                if words[:2] == [key, "inuse"]:
-                    total += int(words[2])
-        except (Unavailable, ValueError, IndexError):
-            if name == "sockstat":
-                return MAX_DETAILS + 1
-    return total
+def _look_lightly(source: SockDiag, census: Census, details: list[Batch]) -> bool:
+    for batch in source.tcp(_WAITING):
+        census.add(batch)
+    interrupted = source.interrupted
+    look_at_some(details, _CARRYING, (diag.INFO,))
+    return interrupted
+
+
+def _kept(batch: Batch) -> Batch:
+    return Batch(bytes(memoryview(batch.data)[: batch.length]), batch.length, batch.stride)

@@ -27,10 +27,11 @@ def ratio(part: float, whole: float | None, digits: int = 4) -> float | None:
     return round(part / whole, digits) if whole else None
 
 
-def states(now: Sample) -> dict[str, int]:
+def states(now: Sample) -> dict[str, int | None]:
     """How many sockets there are in each state."""
-    counted = {name: now.census.states[number] for name, number in diag.STATES.items()}
-    counted["listen"] += len(now.listeners)
+    counted: dict[str, int | None] = {name: now.census.states[number] for name, number in diag.STATES.items()}
+    counted["listen"] = len(now.listeners)
+    counted["close"] = now.census.bound
     return counted
 
 

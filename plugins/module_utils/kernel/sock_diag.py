@@ -273,7 +273,7 @@ def _chosen(batch: Batch, places: dict[int, tuple[int, int]], idle: int) -> Batc
 
 
 def raw_port(port: int) -> int:
-    """A port as it lies in a message, read as a number of this machine's byte order."""
+    """A port as it lies in a message, read as a number of this machine's byte order; and back again."""
     return socket.htons(port)
 
 
