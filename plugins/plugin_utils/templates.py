@@ -21,6 +21,7 @@ _LISTED = 3
 _PIECES = re.compile(r"\\([{}])|\{([^{}]*)\}|([{}])")
 _BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _BINARY_STEP = 1024
+_WHOLE = 1000  # from here on decimals tell nothing
 
 
 def _plain(value: Any) -> str:
@@ -52,23 +53,42 @@ def _bytes(value: Any) -> str:
 
 def _unit(suffix: str) -> Callable[[Any], str]:
     def write(value: Any) -> str:
-        return f"{value:.4g} {suffix}" if is_number(value) else _plain(value)
+        if not is_number(value):
+            return _plain(value)
+        return f"{value:.0f} {suffix}" if abs(value) >= _WHOLE else f"{value:.4g} {suffix}"
 
     return write
 
 
 def _process(value: Any) -> str:
     """``nginx[4711] (nginx.service)``."""
-    if not isinstance(value, dict) or not (value.get("command") or value.get("pid") or value.get("unit")):
-        return "unknown process"
-    pid = value.get("pid")
-    name = _plain(value.get("command") or "unknown") + ("" if pid is None else f"[{_plain(pid)}]")
-    home = value.get("unit") or value.get("container")
-    return f"{name} ({_plain(home)})" if home else name
+    return _workers([value])
 
 
 def _processes(value: Any) -> str:
-    return _listed([_process(item) for item in value]) if isinstance(value, list) and value else _process(None)
+    """Processes of one command and unit are written as one: ``nginx[11, 12, 13 and 5 more] (nginx.service)``."""
+    if not isinstance(value, list):
+        return _process(value)
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for item in value:
+        groups.setdefault(_name_and_home(item), []).append(item)
+    return _listed([_workers(group) for group in groups.values()]) if groups else _process(None)
+
+
+def _name_and_home(process: Any) -> tuple[str, str]:
+    """Command, and unit or container; empty where they are not known."""
+    if not isinstance(process, dict):
+        return "", ""
+    return _plain(process.get("command") or ""), _plain(process.get("unit") or process.get("container") or "")
+
+
+def _workers(processes: list[Any]) -> str:
+    name, home = _name_and_home(processes[0])
+    pids = list(dict.fromkeys(_plain(row["pid"]) for row in processes if isinstance(row, dict) and row.get("pid")))
+    if not (name or home or pids):
+        return "unknown process"
+    written = (name or "unknown") + (f"[{_listed(pids)}]" if pids else "")
+    return f"{written} ({home})" if home else written
 
 
 def _listed(items: list[str]) -> str:

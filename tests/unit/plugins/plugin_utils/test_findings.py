@@ -236,7 +236,7 @@ _CATALOGUE = Catalogue()
 
 @pytest.fixture(scope="module")
 def rich_facts() -> dict[str, Any]:
-    from tests.bench.findings import busy_host
+    from ansible_collections.nettriage.linux.tests.bench.findings import busy_host
 
     return busy_host(rows=2)
 
