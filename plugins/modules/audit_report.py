@@ -22,7 +22,8 @@ author:
   - nettriage maintainers (@nettriage)
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the
+      controller.
     support: full
   bypass_host_loop:
     description: Forces a 'global' task that does not execute per host.
@@ -48,7 +49,8 @@ options:
   limits:
     description:
       - Limits of the rules that differ from their defaults, see P(nettriage.linux.findings#filter).
-      - A host whose inventory has a variable C(audit_limits) is judged by that one, unless the play or the role sets it.
+      - A host whose inventory has a variable C(audit_limits) is judged by that one, unless the play or the role sets
+        it.
     type: dict
     default: {}
   rules:
@@ -131,8 +133,4 @@ verdicts:
   returned: always
   type: dict
   sample: {critical: 1, warning: 0, unreachable: 0, ok: 11}
-fingerprint:
-  description: A digest of the results that were reported, equal for equal results.
-  returned: always
-  type: str
 """
