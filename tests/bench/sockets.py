@@ -27,6 +27,8 @@ sys.path.insert(0, COLLECTIONS)
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import namespaces  # noqa: E402
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host  # noqa: E402
 
+# No environment, no site: the libraries beside the interpreter are all that is needed.
+PYTHON = (sys.executable, "-I", "-S", "-c")
 PORT = 81
 # One destination has at most this many local ports.
 PER_DESTINATION = 25_000
@@ -41,7 +43,6 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import
 SUMMARY = (
     _PRELUDE
     + """
-import json
 from ansible_collections.nettriage.linux.plugins.module_utils.collect import sockets_sample, sockets_tables
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_census import Census, read_ports
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_owners import Owners
@@ -52,13 +53,10 @@ census = Census(ports, {one.port for one in listeners})
 interrupted = sockets_sample.count(source, census, sockets_sample.expected(host))
 sample = sockets_sample.Sample("netlink", interrupted, [], ports, listeners, census, [], None, None, {})
 nobody = Owners(host, (), (), {})
-json.dump(
-    [
-        sockets_tables.states(sample),
-        sockets_tables.Destinations(None, sample).rows(10, nobody),
-        sockets_tables.Listeners(None, sample, 10).rows(nobody),
-    ],
-    sys.stdout,
+print(
+    sockets_tables.states(sample),
+    sockets_tables.Destinations(None, sample).rows(10, nobody),
+    sockets_tables.Listeners(None, sample, 10).rows(nobody),
 )
 if len(sys.argv) > 1:
     import resource
@@ -207,7 +205,7 @@ def program(argv: list[str]) -> Callable[[], float]:
 
 def resident(code: str) -> int:
     """The peak resident memory in bytes that a Python program prints on standard error."""
-    argv = [sys.executable, "-c", code, "memory"]
+    argv = [*PYTHON, code, "memory"]
     return int(subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE).stderr)
 
 
@@ -217,13 +215,13 @@ def compare(total: int, mixed: bool, rounds: int) -> list[Goal]:
     large = total >= 200_000
     print(f"{total} sockets: {total - 2 * pairs} TIME_WAIT, {2 * pairs} established; CPU time")
     contenders = {
-        "summary": program([sys.executable, "-c", SUMMARY]),
-        "whole subset with owners and quality": program([sys.executable, "-c", SUBSET]),
+        "summary": program([*PYTHON, SUMMARY]),
+        "whole subset with owners and quality": program([*PYTHON, SUBSET]),
         "ss -H -tan": program(["sh", "-c", SS]),
         "guides' pipelines": program(["sh", "-c", GUIDES]),
     }
     if mixed:
-        contenders["tcp_info in process"] = lambda: said([sys.executable, "-c", QUALITY])
+        contenders["tcp_info in process"] = lambda: said([*PYTHON, QUALITY])
         contenders["ss -tani"] = program(["sh", "-c", SS_INFO])
     with sockets(total - 2 * pairs, pairs):
         medians = interleaved(contenders, rounds)
@@ -244,7 +242,7 @@ def flat(total: int, rounds: int) -> list[Goal]:
     for count in (0, 10_000, total):
         with sockets(count, 0):
             print(f"{count} sockets; CPU time")
-            costs.append(interleaved({"summary": program([sys.executable, "-c", SUMMARY])}, rounds)["summary"])
+            costs.append(interleaved({"summary": program([*PYTHON, SUMMARY])}, rounds)["summary"])
             memory = resident(SUMMARY)
     few, many = (costs[1] - costs[0]) / 10_000, (costs[2] - costs[0]) / total
     print(f"{few * 1e6:.2f} us a socket at 10000, {many * 1e6:.2f} us at {total}")

@@ -33,6 +33,7 @@ _ONLY_OUTSIDE = bytes([0, 1, 0]) + bytes(253)
 _CALLED = bytes([0, 1, 1]) + bytes(253)
 _ONLY_INBOUND = bytes([1, 0, 0]) + bytes(253)
 _ORPHANED = (diag.FIN_WAIT1, diag.FIN_WAIT2, diag.LAST_ACK, diag.CLOSING)
+_WAITING_OR_ORPHANED = {diag.CLOSE_WAIT, *_ORPHANED}
 
 
 def _only(state: int) -> bytes:
@@ -160,7 +161,7 @@ class Census:
     def _add_owners(self, whole: Batch, present: set[int]) -> None:
         if len(self.owned) >= MAX_OWNED:
             self.cut.add(f"owners: only the first {MAX_OWNED} connections and all in CLOSE_WAIT were looked up")
-            if diag.CLOSE_WAIT not in present and not present.intersection(_ORPHANED):
+            if present.isdisjoint(_WAITING_OR_ORPHANED):
                 return
         for batch, places in diag.layouts(whole, (diag.CGROUP_ID,)):
             data, length, stride = batch
@@ -172,6 +173,8 @@ class Census:
             if len(self.owned) < MAX_OWNED:
                 self.owned.update(zip(inodes, diag.record(stride, tuple(fields)).iter_unpack(view)))
                 self.owned.pop(0, None)
+            if present.isdisjoint(_WAITING_OR_ORPHANED):
+                continue
             states = data[diag.STATE : length : stride]
             for state, inode, at in zip(states, inodes, range(0, length, stride)):
                 if not inode and state in self.orphans:

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections import Counter
+from functools import lru_cache
 from itertools import repeat
 from operator import itemgetter, sub
 from typing import Any, Sequence, Tuple
@@ -41,6 +43,7 @@ _READ = (
     *COUNTED,
 )
 _INFO = tuple(sorted(_READ, key=lambda name: tcp_info.FIELDS[name][0]))
+_ATTRIBUTES = (diag.INFO, diag.SKMEMINFO, diag.CONGESTION)
 _MEMORY = ("rcvbuf", "sndbuf")
 _NAMES = ("family", "state", "port", "peer_port", "source", "destination", "cookie", "inode")
 _ROW = (*_NAMES, *_MEMORY, *_INFO, "congestion")
@@ -78,7 +81,7 @@ class Quality:
         self._flows: list[_Row] = []
         self.progressed: set[bytes] = set()
         for whole in now.details:
-            for batch, places in diag.layouts(whole, (diag.INFO, diag.SKMEMINFO, diag.CONGESTION)):
+            for batch, places in diag.layouts(whole, _ATTRIBUTES):
                 if diag.INFO in places:
                     self._add(*_established(batch, places))
         self._flows = self._busiest()
@@ -216,6 +219,21 @@ def _badness(group: tuple[_Place, list[_Row]]) -> tuple[int, int, int]:
 def _established(batch: Batch, places: dict[int, tuple[int, int]]) -> tuple[Sequence[str], list[_Row]]:
     """The established connections of *batch*, each as ``_ROW`` says, and the names of what this kernel has."""
     data, length, stride = batch
+    names, read = _reader(stride, *(places.get(kind) for kind in _ATTRIBUTES))
+    rows: list[_Row] = list(read.iter_unpack(memoryview(data)[:length]))
+    if data[diag.STATE : length : stride].count(diag.ESTABLISHED) != len(rows):
+        rows = [row for row in rows if row[_STATE] == diag.ESTABLISHED]
+    if names != _ROW and rows:  # an older kernel
+        columns = dict(zip(names, zip(*rows)))
+        rows = list(zip(*(columns.get(name) or repeat(_ABSENT[name], len(rows)) for name in _ROW)))
+    return names, rows
+
+
+@lru_cache(maxsize=64)
+def _reader(
+    stride: int, info: tuple[int, int], memory: tuple[int, int] | None, congestion: tuple[int, int] | None
+) -> tuple[Sequence[str], struct.Struct]:
+    """How to read a message with its attributes at these places, and the names of what it yields."""
     fields = [
         ("family", diag.FAMILY, "B"),
         ("state", diag.STATE, "B"),
@@ -225,24 +243,15 @@ def _established(batch: Batch, places: dict[int, tuple[int, int]]) -> tuple[Sequ
         ("destination", diag.DESTINATION, "16s"),
         ("cookie", diag.COOKIE, "Q"),
         ("inode", diag.INODE, "I"),
-        *tcp_info.fields(places[diag.INFO], _INFO),
+        *tcp_info.fields(info, _INFO),
     ]
-    if diag.SKMEMINFO in places:
-        start = places[diag.SKMEMINFO][0]
-        fields += [("rcvbuf", start + 4 * diag.RCVBUF, "I"), ("sndbuf", start + 4 * diag.SNDBUF, "I")]
-    if diag.CONGESTION in places:
-        start, end = places[diag.CONGESTION]
-        fields.append(("congestion", start, f"{(end - start + 3) & ~3}s"))
+    if memory is not None:
+        fields += [("rcvbuf", memory[0] + 4 * diag.RCVBUF, "I"), ("sndbuf", memory[0] + 4 * diag.SNDBUF, "I")]
+    if congestion is not None:
+        fields.append(("congestion", congestion[0], f"{(congestion[1] - congestion[0] + 3) & ~3}s"))
     fields.sort(key=lambda field: field[1])
-    names = tuple(name for name, _, _ in fields)
     read = diag.record(stride, tuple((at, code) for _, at, code in fields))
-    rows: list[_Row] = list(read.iter_unpack(memoryview(data)[:length]))
-    if data[diag.STATE : length : stride].count(diag.ESTABLISHED) != len(rows):
-        rows = [row for row in rows if row[_STATE] == diag.ESTABLISHED]
-    if names != _ROW and rows:  # an older kernel
-        columns = dict(zip(names, zip(*rows)))
-        rows = list(zip(*(columns.get(name) or repeat(_ABSENT[name], len(rows)) for name in _ROW)))
-    return names, rows
+    return tuple(name for name, _, _ in fields), read
 
 
 def _end(family: int, address: bytes, port: int) -> str:
