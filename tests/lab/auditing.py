@@ -95,11 +95,6 @@ def audit(namespace: Namespace, **options: Any) -> Audit:
     return audits(namespace, **options)[0]
 
 
-def gather(namespace: Namespace, **options: Any) -> dict[str, Any]:
-    """Only the facts of *namespace*."""
-    return _end(_begin(namespace, options))
-
-
 def _begin(namespace: Namespace, options: dict[str, Any]) -> subprocess.Popen[str]:
     params = {
         "netns": namespace.name,

@@ -159,12 +159,6 @@ class Actor:
         self.pid = self._process.pid
         self._pending = b""
 
-    def say(self, word: str = "go") -> None:
-        """Send one line to the actor's standard input."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(word.encode() + b"\n")
-        self._process.stdin.flush()
-
     def hear(self, deadline_s: float = 60.0) -> dict[str, Any]:
         """The next object that the actor prints.
 
@@ -266,10 +260,6 @@ class Namespace:
         """
         self.run("nft", "-f", "-", stdin=_RULE.format(hook=hook, kind=kind, rule=rule))
 
-    def unfiltered(self) -> None:
-        """Remove every nftables rule of this namespace."""
-        self.run("nft", "flush", "ruleset")
-
     def counter(self, name: str) -> int:
         """An absolute counter of this namespace as ``nstat`` names it (``TcpExtListenDrops``)."""
         table = json.loads(self.run("nstat", "-azsj"))["kernel"]
@@ -338,18 +328,14 @@ class Lab:
         made.ip("link set lo up")
         return made
 
-    def connect(self, left: Namespace, right: Namespace, subnet: str | None = None, mtu: int = 1500) -> Link:
-        """A veth pair, up, between two namespaces: ``.1`` at *left*, ``.2`` at *right*, and likewise in IPv6.
-
-        :param subnet: the first three numbers of a /24, such as ``10.9.1``; by default the next free one.
-        """
-        net = subnet or f"10.77.{next(self._subnets)}"
-        serial = net.rpartition(".")[2]
-        net6 = f"fd77:{net.replace('.', ':')}::"
+    def connect(self, left: Namespace, right: Namespace) -> Link:
+        """A veth pair, up, between two namespaces: ``.1`` at *left*, ``.2`` at *right*, and likewise in IPv6."""
+        serial = next(self._subnets)
+        net, net6 = f"10.77.{serial}", f"fd77:{serial}::"
         ends = (f"to-{right.label[:7]}-{serial}", f"to-{left.label[:7]}-{serial}")
         command(
-            *("ip", "link", "add", ends[0], "mtu", str(mtu), "netns", left.name, "type", "veth"),
-            *("peer", "name", ends[1], "mtu", str(mtu), "netns", right.name),
+            *("ip", "link", "add", ends[0], "netns", left.name, "type", "veth"),
+            *("peer", "name", ends[1], "netns", right.name),
         )
         for host, interface, number in ((left, ends[0], 1), (right, ends[1], 2)):
             host.ip(f"address add {net}.{number}/24 dev {interface}")

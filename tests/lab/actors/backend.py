@@ -13,7 +13,7 @@ import select
 import socket
 import sys
 
-from ansible_collections.nettriage.linux.tests.lab.actors.stage import enter, listen, say, told
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import enter, listen, say, stay
 
 _BLOCK = 1 << 18
 _SIP = 1 << 12
@@ -80,8 +80,7 @@ def main(command: str, mode: str, *where: str) -> None:
     for each in where:
         backend.listen(each)
     say(listening=where)
-    while told(0) != "stop":
-        backend.step()
+    stay(backend.step, 0, 100_000)
 
 
 if __name__ == "__main__":

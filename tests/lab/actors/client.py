@@ -5,8 +5,7 @@
 COUNT connections are made to each destination, and the result is said as ``{"connected": n, "errors": {name: n}}``.
 MODE is what becomes of a connection: ``close`` closes it at once (TIME_WAIT stays here), ``hold`` keeps it open,
 ``alive`` keeps it open with SO_KEEPALIVE, ``tenth`` closes nine of ten, ``churn`` closes and goes on at each step
-with COUNT more to each, ``leak`` keeps it open and opens one more to each at each step. At each ``go`` of the lab
-there are COUNT more.
+with COUNT more to each, ``leak`` keeps it open and opens one more to each at each step.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import errno
 import socket
 import sys
 
-from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay, tcp, told
+from ansible_collections.nettriage.linux.tests.lab.actors.stage import endpoint, enter, say, stay, tcp
 
 _CONNECT_TIMEOUT_S = 5.0
 _MOST_ERRORS = 3
@@ -57,21 +56,14 @@ class Client:
                 if failed >= _MOST_ERRORS:
                     break
 
-    def report(self) -> None:
-        say(connected=self.connected, errors=self.errors)
-
 
 def main(command: str, mode: str, count: str, *where: str) -> None:
     enter(command)
     client, destinations = Client(mode), [endpoint(each) for each in where]
     client.round(int(count), destinations)
-    client.report()
-    more = {"churn": int(count), "leak": 1}.get(mode)
-    if more is not None:
-        stay(lambda: client.round(more, destinations))
-    while (word := told(600)) and word != "stop":
-        client.round(int(count), destinations)
-        client.report()
+    say(connected=client.connected, errors=client.errors)
+    more = {"churn": int(count), "leak": 1}.get(mode, 0)
+    stay(lambda: client.round(more, destinations))
 
 
 if __name__ == "__main__":
