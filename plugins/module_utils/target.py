@@ -50,4 +50,6 @@ def run(module: AnsibleModule, make: Callable[[Host, dict[str, Any]], dict[str, 
         result = make(open_target(module.params), module.params)
     except (BadOption, Unavailable) as error:
         module.fail_json(msg=str(error))
+    except Exception as error:  # a traceback tells an operator nothing, and some controllers drop it altogether
+        module.fail_json(msg=f"a defect of the collection, please report it: {type(error).__name__}: {error}")
     module.exit_json(**result)
