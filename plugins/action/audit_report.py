@@ -62,7 +62,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
             result.update(failed=True, msg=f"{missing}: {sys.executable} -m pip install jmespath netaddr")
             return result
         try:
-            _, args = self.validate_argument_spec(SPEC)
+            __, args = self.validate_argument_spec(SPEC)
             result.update(self._report(args, task_vars or {}))
         except (AnsibleActionFail, BadOption, RuleError, OSError) as error:
             result.update(failed=True, msg=str(error))

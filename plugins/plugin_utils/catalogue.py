@@ -106,7 +106,7 @@ class Rule:
 
         :raises RuleError: with the id, the field and the position.
         """
-        _ = (
+        __ = (
             self.subject,
             self.title,
             self.evidence,
@@ -123,7 +123,7 @@ class Rule:
     @property
     def limits(self) -> list[str]:
         """The names of the limits that decide whether it fires."""
-        conditions = [condition for _, condition in self.when] + ([self.for_each] if self.for_each else [])
+        conditions = [condition for __, condition in self.when] + ([self.for_each] if self.for_each else [])
         return sorted({name for condition in conditions for name in condition.limits})
 
     @cached_property

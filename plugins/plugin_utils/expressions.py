@@ -106,7 +106,7 @@ def _checked(tree: Node, text: str, roots: Collection[str], limits: Collection[s
         elif node["type"] == "field" and root and node["value"] not in roots:
             raise _unknown("name", node["value"], text, roots)
         elif node["type"] == "subexpression" and root:
-            first, second, *_ = node["children"]
+            first, second, *__ = node["children"]
             if first["type"] == second["type"] == "field" and first["value"] == "limits":
                 if second["value"] not in limits:
                     raise _unknown("limit", second["value"], text, limits)

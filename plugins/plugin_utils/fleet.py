@@ -62,13 +62,13 @@ class Cause:
     @property
     def label(self) -> str:
         """``Ephemeral ports (tcp)``: what it is called, whoever has it."""
-        area, _, name = self.id.rpartition(".")
+        area, __, name = self.id.rpartition(".")
         name = name.replace("_", " ")
         return name[:1].upper() + name[1:] + (f" ({area})" if area else "")
 
     @property
     def hosts(self) -> list[str]:
-        return list(dict.fromkeys(host for host, _ in self.rows))
+        return list(dict.fromkeys(host for host, __ in self.rows))
 
     @property
     def variants(self) -> list[list[Row]]:

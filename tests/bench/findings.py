@@ -120,7 +120,7 @@ def busy_host(rows: int = 10) -> dict[str, Any]:
                         "close_wait_delta": 0,
                         "peers": [],
                     }
-                    for _ in range(rows)
+                    for __ in range(rows)
                 ],
                 "close_wait": {"total": 30, "unowned": 0},
                 "orphans": {"fin_wait2": 12},
@@ -181,8 +181,8 @@ def main(hosts: int) -> int:
     made = _timed_ms(Catalogue)
     catalogue = Catalogue()
     found = judge(facts_of(text), catalogue)
-    one = statistics.median(_timed_ms(lambda: judge(facts_of(text), catalogue)) for _ in range(ROUNDS))
-    fleet_s = _timed_ms(lambda: [judge(facts_of(text), catalogue) for _ in range(hosts)]) / 1000
+    one = statistics.median(_timed_ms(lambda: judge(facts_of(text), catalogue)) for __ in range(ROUNDS))
+    fleet_s = _timed_ms(lambda: [judge(facts_of(text), catalogue) for __ in range(hosts)]) / 1000
     print(f"{len(catalogue.rules)} rules, {len(text) / 1024:.0f} KB of facts, {len(found)} findings")
     print(f"catalogue, cold   {made:8.2f} ms")
     print(f"one host, median  {one:8.2f} ms   goal {GOAL_MS:.0f} ms")

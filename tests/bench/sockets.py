@@ -189,7 +189,7 @@ def interleaved(contenders: dict[str, Callable[[], float]], rounds: int) -> dict
     taken: dict[str, list[float]] = {name: [] for name in contenders}
     for run in contenders.values():
         run()  # warm
-    for _ in range(rounds):
+    for __ in range(rounds):
         for name, run in contenders.items():
             taken[name].append(run())
     medians = {name: statistics.median(values) for name, values in taken.items()}

@@ -82,7 +82,7 @@ class Fleet:
         self._core.start("client", "browser", "churn", 1, f"{link.addresses[0]}:80")
 
     def _uploads(self) -> None:
-        host, _ = self._host("uploads", "sends to an archive behind a router that loses every tenth packet")
+        host, __ = self._host("uploads", "sends to an archive behind a router that loses every tenth packet")
         archive = self.lab.namespace("archive")
         far = self.lab.connect(self._core, archive)
         archive.ip(f"route add default via {far.addresses[0]}")
@@ -93,7 +93,7 @@ class Fleet:
         netlab.wait_until(lambda: host.counter("TcpRetransSegs") > 50, "retransmissions")
 
     def _storage(self) -> None:
-        host, _ = self._host("storage", "has a second cable that is not plugged in at the other end")
+        host, __ = self._host("storage", "has a second cable that is not plugged in at the other end")
         spare = self.lab.connect(host, self._core)
         self._core.ip(f"link set {spare.interfaces[1]} down")
 
@@ -130,7 +130,7 @@ def playbook(
         )
 
 
-def _stop(*_: object) -> NoReturn:
+def _stop(*__: object) -> NoReturn:
     sys.exit("stopped")
 
 

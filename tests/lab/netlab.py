@@ -168,14 +168,14 @@ class Actor:
         descriptor = self._process.stdout.fileno()
         end = time.monotonic() + deadline_s
         while b"\n" not in self._pending:
-            ready, _, _ = select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
+            ready, __, __ = select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
             if not ready:
                 raise LabError(f"{self.name}: said nothing for {deadline_s:g} s")
             block = os.read(descriptor, 65536)
             if not block:
                 raise LabError(f"{self.name}: ended: {self._last_words()}")
             self._pending += block
-        line, _, self._pending = self._pending.partition(b"\n")
+        line, _newline, self._pending = self._pending.partition(b"\n")
         said: dict[str, Any] = json.loads(line)
         return said
 
@@ -309,7 +309,7 @@ class Lab:
     def __enter__(self) -> Lab:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         self.close()
 
     def own(self, actor: Actor) -> None:
@@ -330,18 +330,44 @@ class Lab:
 
     def connect(self, left: Namespace, right: Namespace) -> Link:
         """A veth pair, up, between two namespaces: ``.1`` at *left*, ``.2`` at *right*, and likewise in IPv6."""
-        serial = next(self._subnets)
-        net, net6 = f"10.77.{serial}", f"fd77:{serial}::"
-        ends = (f"to-{right.label[:7]}-{serial}", f"to-{left.label[:7]}-{serial}")
+        serial, ends = self._ends(left, right)
         command(
             *("ip", "link", "add", ends[0], "netns", left.name, "type", "veth"),
             *("peer", "name", ends[1], "netns", right.name),
         )
+        return self._addressed(left, right, serial, ends)
+
+    def line(
+        self,
+        left: Namespace,
+        right: Namespace,
+        delay_ms: float,
+        *,
+        loss: float = 0.0,
+        rate_mbps: float = 0.0,
+        queue_ms: float = 200.0,
+    ) -> Link:
+        """The same over a long line: each packet arrives *delay_ms* later, so a round trip takes twice as long.
+
+        :param loss: share of packets that vanish, each way.
+        :param rate_mbps: what it carries each way; 0 is as much as comes.
+        :param queue_ms: with a rate, how long packets wait in front of the line before more of them are dropped.
+        """
+        serial, ends = self._ends(left, right)
+        left.start("delay", "line", ends[0], right.path, ends[1], delay_ms, loss, rate_mbps, queue_ms)
+        return self._addressed(left, right, serial, ends)
+
+    def _ends(self, left: Namespace, right: Namespace) -> tuple[int, tuple[str, str]]:
+        serial = next(self._subnets)
+        return serial, (f"to-{right.label[:7]}-{serial}", f"to-{left.label[:7]}-{serial}")
+
+    def _addressed(self, left: Namespace, right: Namespace, serial: int, ends: tuple[str, str]) -> Link:
+        net, net6 = f"10.77.{serial}", f"fd77:{serial}::"
         for host, interface, number in ((left, ends[0], 1), (right, ends[1], 2)):
             host.ip(f"address add {net}.{number}/24 dev {interface}")
             if host.ipv6:
                 host.ip(f"address add {net6}{number}/64 dev {interface} nodad")
-            host.ip(f"link set {interface} up")
+            host.ip(f"link set {interface} txqueuelen 10000 up")
         return Link(ends, (f"{net}.1", f"{net}.2"), (f"{net6}1", f"{net6}2"))
 
     def pair(self, left: str = "client", right: str = "server") -> tuple[Namespace, Namespace, Link]:

@@ -66,7 +66,7 @@ def tracked(shared_lab: Lab) -> Namespace:
         for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
             with socket.create_server((address, 0), family=family) as server:
                 client = socket.create_connection(server.getsockname()[:2])
-                accepted, _ = server.accept()
+                accepted, __ = server.accept()
                 client.close()
                 accepted.close()
     return made
@@ -77,7 +77,7 @@ def statistics(namespace: Namespace) -> dict[str, int]:
     total: dict[str, int] = {}
     for line in namespace.run("conntrack", "-S").splitlines():
         for word in line.split()[1:]:
-            name, _, value = word.partition("=")
+            name, __, value = word.partition("=")
             total[name] = total.get(name, 0) + int(value)
     return total
 

@@ -51,7 +51,7 @@ def busy(shared_lab: Lab) -> Namespace:
     made = shared_lab.namespace("busy")
     with made.entered():
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-            accepted, _ = server.accept()
+            accepted, __ = server.accept()
             client.sendall(b"x" * _BYTES)
             received = 0
             while received < _BYTES:
@@ -145,7 +145,7 @@ def test_an_unprivileged_run_knows_that_it_is_one(busy: Namespace) -> None:
 
 def test_socket_counts_are_those_of_ss(busy: Namespace) -> None:
     with busy.entered(), socket.create_server(("127.0.0.1", 0)) as server:
-        connections = [socket.create_connection(server.getsockname()) for _ in range(3)]
+        connections = [socket.create_connection(server.getsockname()) for __ in range(3)]
         try:
             found = collect(busy.name)["tcp"]
         finally:

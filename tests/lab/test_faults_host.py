@@ -30,8 +30,8 @@ def test_a_cable_that_is_out(lab: Lab, audits: AuditMany) -> None:
 
 def test_an_egress_queue_that_drops(lab: Lab, audits: AuditMany) -> None:
     """A shaper with too short a queue drops; its interface is named."""
-    sick, _, link = lab.pair("sick", "other")
-    twin, _, twin_link = lab.pair("twin", "peer")
+    sick, __, link = lab.pair("sick", "other")
+    twin, __, twin_link = lab.pair("twin", "peer")
     for host, interface, limit in ((sick, link.interfaces[0], 3000), (twin, twin_link.interfaces[0], 3_000_000)):
         host.run(*f"tc qdisc add dev {interface} root tbf rate 2mbit burst 3000 limit {limit}".split())
     sick.start("datagrams", "flooder", 40, 1000, "0.0.0.0", f"{link.addresses[1]}:9")
@@ -100,8 +100,8 @@ def test_conntrack_that_is_full_drops(lab: Lab, audits: AuditMany, kind: str, mo
 @pytest.mark.skipif(os.cpu_count() == 1, reason="two packets meet in the kernel only on two CPUs")
 def test_conntrack_insertions_that_race(lab: Lab, audits: AuditMany) -> None:
     """Two packets of one new flow at once: one is lost although the table is all but empty."""
-    host, _, link = lab.pair("host", "server")
-    twin, _, twin_link = lab.pair("twin", "tserver")
+    host, __, link = lab.pair("host", "server")
+    twin, __, twin_link = lab.pair("twin", "tserver")
     for each in (host, twin):
         each.filter("output", "ct state invalid drop")
     host.start("racers", "racers", link.addresses[0], f"{link.addresses[1]}:80")

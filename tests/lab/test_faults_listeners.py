@@ -13,7 +13,7 @@ from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace,
 def _queue(server: Namespace, port: int) -> tuple[int, int]:
     """What ss shows of a listener: (Recv-Q, Send-Q)."""
     (line,) = server.ss(f"-lt sport = :{port}")
-    _, received, limit, *_ = line.split()
+    received, limit = line.split()[1:3]
     return int(received), int(limit)
 
 

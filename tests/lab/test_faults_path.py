@@ -35,7 +35,7 @@ def test_loss_on_the_way_to_one_destination(lab: Lab, audits: AuditMany) -> None
     found, healthy = audits(client, twin)
     finding = found.one("tcp.retransmits", link.addresses[1])
     assert finding["severity"] in ("warning", "critical")
-    worst, *_ = found.facts["sockets"]["tcp"]["quality"]["destinations"]
+    worst, *__ = found.facts["sockets"]["tcp"]["quality"]["destinations"]
     assert worst["address"] == link.addresses[1] and worst["retransmit_ratio"] > 0.01
     assert [process["command"] for process in worst["processes"]] == ["uploader"]
     healthy.silent("tcp.retransmits", "tcp.spurious_retransmits", "tcp.reordering", "tcp.slow_reader", "tcp.send_queue")
@@ -69,7 +69,7 @@ def _interfaces(host: Namespace) -> list[str]:
 def _backoff(host: Namespace, port: int) -> int:
     """How often the retransmission timer of the connection to *port* has doubled."""
     (line,) = (" ".join(host.ss(f"-tOi dport = :{port}")),)
-    _, _, rest = line.partition("backoff:")
+    __, __, rest = line.partition("backoff:")
     return int(rest.split()[0]) if rest else 0
 
 
@@ -135,7 +135,7 @@ def test_reverse_path_filter_drops(lab: Lab, audits: AuditMany) -> None:
 
 def test_no_route(lab: Lab, audits: AuditMany) -> None:
     """A router without a route to where its neighbour sends."""
-    client, router, server, _ = lab.routed()
+    client, router, server, __ = lab.routed()
     client.start("datagrams", "lost", 2, 64, "0.0.0.0", "192.0.2.9:9")
     wait_until(lambda: router.counter("IpExtInNoRoutes") > 0, "InNoRoutes")
     found, healthy = audits(router, server)
@@ -145,8 +145,8 @@ def test_no_route(lab: Lab, audits: AuditMany) -> None:
 
 def test_neighbours_that_do_not_answer(lab: Lab, audits: AuditMany) -> None:
     """Many neighbours in FAILED or INCOMPLETE on the interface of the default route; a few elsewhere are nothing."""
-    sick, _, link = lab.pair("sick", "gateway")
-    twin, _, twin_link = lab.pair("twin", "other")
+    sick, __, link = lab.pair("sick", "gateway")
+    twin, __, twin_link = lab.pair("twin", "other")
     sick.ip(f"route add default via {link.addresses[1]}")
     twin.ip(f"route add default via {twin_link.addresses[1]}")
     nets = [ends.addresses[0].rpartition(".")[0] for ends in (link, twin_link)]

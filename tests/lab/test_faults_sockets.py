@@ -80,7 +80,7 @@ def test_a_reader_that_does_not_read(lab: Lab, audits: AuditMany) -> None:
     twin_server.start("backend", "backend", "serve", "0.0.0.0:8001")
     sender = client.start("sender", "pusher", 1, 1 << 20, 5, f"{link.addresses[1]}:8001")
     twin_client.start("sender", "pusher", 1, 1 << 14, 5, f"{twin_link.addresses[1]}:8001")
-    wait_until(lambda: any(received > 1 << 16 for received, _ in _queues(server)), "the receive queue stands")
+    wait_until(lambda: any(received > 1 << 16 for received, __ in _queues(server)), "the receive queue stands")
     wait_until(lambda: "timer:(persist" in "".join(client.ss("-to")), "the sender probes a window that is closed")
 
     at_server, at_client, *healthy = audits(server, client, twin_server, twin_client)
@@ -132,7 +132,7 @@ def test_tw_reuse_is_inert_without_timestamps(lab: Lab, audits: AuditMany) -> No
 
 def test_rp_filter_zero_under_all_is_inert(lab: Lab, audit: AuditOne) -> None:
     """The effective value is the larger one of all and the interface's own."""
-    client, _, link = lab.pair()
+    client, __, link = lab.pair()
     client.sysctl("net.ipv4.conf.all.rp_filter", 1)
     client.sysctl(f"net.ipv4.conf.{link.interfaces[0]}.rp_filter", 0)
     found = audit(client, interval=0)

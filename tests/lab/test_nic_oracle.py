@@ -99,7 +99,7 @@ def at_rest(oracle: Callable[[], Any], ours: Callable[[], Any]) -> tuple[Any, An
 
 
 def test_links_as_ip_shows_them(world: tuple[Namespace, str]) -> None:
-    namespace, _ = world
+    namespace, __ = world
     theirs, ours = at_rest(
         lambda: json.loads(namespace.run("ip", "-j", "-d", "-s", "-s", "link")), lambda: rows(namespace)
     )
@@ -123,7 +123,7 @@ def test_links_as_ip_shows_them(world: tuple[Namespace, str]) -> None:
 
 
 def test_addresses_as_ip_shows_them(world: tuple[Namespace, str]) -> None:
-    namespace, _ = world
+    namespace, __ = world
     ours = rows(namespace)
     for each in json.loads(namespace.run("ip", "-j", "addr")):
         theirs = [f"{info['local']}/{info['prefixlen']}" for info in each["addr_info"]]
@@ -132,7 +132,7 @@ def test_addresses_as_ip_shows_them(world: tuple[Namespace, str]) -> None:
 
 def test_carrier_changes_as_sysfs_counts_them(world: tuple[Namespace, str]) -> None:
     """sysfs shows the namespace in which it is mounted: ``ip netns exec`` mounts it anew."""
-    namespace, _ = world
+    namespace, __ = world
     for name, row in rows(namespace).items():
         text = namespace.run("cat", f"/sys/class/net/{name}/carrier_changes")
         assert row["carrier_changes"] == int(text)
@@ -170,7 +170,7 @@ def ethtool(namespace: Namespace | None, *arguments: str) -> str | None:
 
 
 def fields(text: str) -> dict[str, str]:
-    return {name.strip(): value.strip() for name, _, value in (line.rpartition(":") for line in text.splitlines())}
+    return {name.strip(): value.strip() for name, __, value in (line.rpartition(":") for line in text.splitlines())}
 
 
 def check_ethtool(namespace: Namespace | None, row: dict[str, Any]) -> None:
@@ -201,7 +201,7 @@ def check_ethtool(namespace: Namespace | None, row: dict[str, Any]) -> None:
 
 
 def test_virtual_interfaces_as_ethtool_shows_them(world: tuple[Namespace, str]) -> None:
-    namespace, _ = world
+    namespace, __ = world
     for row in rows(namespace).values():
         check_ethtool(namespace, row)
 
@@ -212,7 +212,7 @@ def test_this_machine_s_own_interfaces_as_ethtool_shows_them() -> None:
 
 
 def test_private_statistics_as_ethtool_shows_them(world: tuple[Namespace, str]) -> None:
-    namespace, _ = world
+    namespace, __ = world
 
     def ours(name: str) -> dict[str, int]:
         with namespace.entered(), Ethtool() as asked:
@@ -248,7 +248,7 @@ def unprivileged(namespace: Namespace, work: Callable[[], Any]) -> Any:
 
 
 def test_a_user_without_privilege_sees_the_same(world: tuple[Namespace, str]) -> None:
-    namespace, _ = world
+    namespace, __ = world
 
     def facts() -> Any:
         return nic.facts(Host(), None, nic.sample(Host()), Window(None, 100))
@@ -278,7 +278,7 @@ def test_the_interval_sees_what_was_sent_and_dropped_in_it(world: tuple[Namespac
 
 def test_a_namespace_is_not_shown_through_the_sysfs_of_another(world: tuple[Namespace, str]) -> None:
     """The sysfs that is mounted here belongs to the first namespace and must not be believed."""
-    namespace, _ = world
+    namespace, __ = world
     namespace.ip("link add same type veth peer name same2")
     namespace.ip("link set same mtu 1234")
     try:

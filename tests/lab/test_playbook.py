@@ -75,7 +75,7 @@ def test_the_readme_shows_what_it_looks_like(report: dict[str, Any]) -> None:
     """Every host of the README's sample is shown like that; only the digits differ from run to run."""
     readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
     (sample,) = re.findall(r"<!-- sample -->\n```text\n(.*?)```", readme, re.DOTALL)
-    _, *rows = re.split(r"^(?:critical|warning|ok) {3,}", _without_digits(sample), flags=re.MULTILINE)
+    __, *rows = re.split(r"^(?:critical|warning|ok) {3,}", _without_digits(sample), flags=re.MULTILINE)
     shown = "".join(_without_digits(report["terminal"]).split())
     assert len(rows) == len(report["hosts"])
     assert [row for row in rows if "".join(row.split()) not in shown] == []

@@ -182,7 +182,7 @@ def test_a_way_that_leads_nowhere(world: Namespace, destination: str) -> None:
 
 
 def test_a_learnt_path_mtu_is_the_way_s(lab: Lab) -> None:
-    left, router, _, link = lab.routed()
+    left, router, __, link = lab.routed()
     outer = next(each["ifname"] for each in ip(router, "link") if each["ifname"].startswith("to-server"))
     router.ip(f"link set {outer} mtu 1300")
     target = link.addresses[1]
@@ -249,7 +249,7 @@ def test_the_kernel_s_tables_are_told_in_a_namespace_too(world: Namespace) -> No
         for number in (1, 2, 3):
             value = read_text(f"/proc/sys/net/{version}/neigh/default/gc_thresh{number}")
             assert found[family][f"gc_thresh{number}"] == int(value)
-        table, _ = cpu_table(read_text(f"/proc/net/stat/{file}"))
+        table, __ = cpu_table(read_text(f"/proc/net/stat/{file}"))
         assert found[family]["table_fulls"] == sum(row["table_fulls"] for row in table)
         assert found[family]["entries"] >= found[family]["total"]
 

@@ -113,7 +113,7 @@ def parse(text: str) -> Configuration:
     """resolv.conf as glibc takes it: a keyword begins its line, the last of ``domain`` and ``search`` wins."""
     nameservers: list[str] = []
     search: list[str] | None = None
-    options: dict[str, Any] = {name: default for name, default, _ in _NUMBERS.values()}
+    options: dict[str, Any] = {name: default for name, default, __ in _NUMBERS.values()}
     options.update(dict.fromkeys(_FLAGS.values(), False))
     damage: list[str] = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -165,7 +165,7 @@ def _address(rest: str) -> str | None:
 def _take_option(options: dict[str, Any], word: str) -> None:
     name, colon, value = word.partition(":")
     if colon and name in _NUMBERS:
-        field, _, highest = _NUMBERS[name]
+        field, __, highest = _NUMBERS[name]
         options[field] = min(_atoi(value), highest)
     elif word in _FLAGS:
         options[_FLAGS[word]] = True
@@ -204,7 +204,7 @@ def _same_network(host: Host) -> bool:
 
 def _follow(path: str, root: str) -> str:
     """*path* with symbolic links of its last part resolved below *root*, where another mount namespace put them."""
-    for _ in range(_MAX_LINKS):
+    for __ in range(_MAX_LINKS):
         try:
             target = os.readlink(path)
         except OSError:

@@ -103,7 +103,7 @@ def _recorded(host: Host, reason: str) -> Sample:
     seen: dict[int, int] = {}
     try:
         arp = route_files.parse_arp(read_text(host.net("arp")))
-        seen[_IPV4] = sum(state == "permanent" for _, _, state in arp)
+        seen[_IPV4] = sum(state == "permanent" for __, __, state in arp)
     except Unavailable as error:
         limited.append(str(error))
     rp_filter = route_files.rp_filters(host)
@@ -250,7 +250,7 @@ def _family(family: int, before: Sample | None, now: Sample) -> dict[str, Any]:
     table = now.tables.get(family, _UNKNOWN)
     seen = family in now.neighbours.exempt
     states: dict[str, int] = {}
-    for (of, _, state), number in now.neighbours.counts.items():
+    for (of, __, state), number in now.neighbours.counts.items():
         if of == family:
             states[state] = states.get(state, 0) + number
     counted = table.entries
@@ -274,7 +274,7 @@ def _interfaces(now: Sample) -> list[dict[str, Any]]:
     """The interfaces that have neighbours, those first whose neighbours fail to answer."""
     routed = {hop.ifindex for hop in now.routes.defaults}
     totals: dict[int, dict[str, int]] = {}
-    for (_, ifindex, state), number in now.neighbours.counts.items():
+    for (__, ifindex, state), number in now.neighbours.counts.items():
         states = totals.setdefault(ifindex, {})
         states[state] = states.get(state, 0) + number
     rows = []
@@ -311,4 +311,4 @@ def _filters(now: Sample) -> list[dict[str, Any]]:
             key = ifindex not in routed, effective == value, effective != 1, ifindex
             row = {"interface": _name(now, ifindex), "all": overall, "value": value, "effective": effective}
             rows.append((key, row))
-    return [row for _, row in sorted(rows, key=lambda each: each[0])]
+    return [row for __, row in sorted(rows, key=lambda each: each[0])]

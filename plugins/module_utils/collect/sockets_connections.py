@@ -112,7 +112,7 @@ def connections(host: Host, wanted: Wanted, limit: int) -> Facts:
     :raises Unavailable: sockets cannot be asked for.
     """
     inodes = sockets_of(host, wanted.process) if wanted.process is not None else None
-    source, _ = open_source(host)
+    source, __ = open_source(host)
     bare = not isinstance(source, diag.SockDiag)
     try:
         total, messages = _matching(source, wanted, inodes, limit)

@@ -50,8 +50,8 @@ class Owners:
                 held.update(self.pids[inode])
             elif inode in self._groups and self._groups[inode] != cgroups.NOBODY:
                 units[self._groups[inode]] += 1
-        named = [self.name(pid) for pid, _ in sorted(held.items(), key=lambda item: (-item[1], item[0]))[:SHOWN]]
-        for group, _ in units.most_common(SHOWN - len(named)):
+        named = [self.name(pid) for pid, __ in sorted(held.items(), key=lambda item: (-item[1], item[0]))[:SHOWN]]
+        for group, __ in units.most_common(SHOWN - len(named)):
             named.append({"pid": None, "command": None, "unit": group.unit, "container": group.container})
         return named
 

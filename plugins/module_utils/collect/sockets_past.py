@@ -41,7 +41,7 @@ class Past:
                 start, end = (edge - diag.RECEIVE_QUEUE for edge in places[diag.INFO])
                 if (start, end) not in self._tables:
                     fields = tcp_info.fields((start, end), COUNTED)
-                    read = diag.record(end, ((0, "I"), (4, "I"), *((at, code) for _, at, code in fields)))
+                    read = diag.record(end, ((0, "I"), (4, "I"), *((at, code) for __, at, code in fields)))
                     self._tables[start, end] = ({}, read, (0,) * (len(COUNTED) - len(fields)))
                 picked = diag.record(batch.stride, ((diag.COOKIE, "Q"), (diag.RECEIVE_QUEUE, f"{end}s")))
                 rows: Any = picked.iter_unpack(memoryview(batch.data)[: batch.length])

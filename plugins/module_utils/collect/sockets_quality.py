@@ -87,7 +87,7 @@ class Quality:
         self._flows = self._busiest()
         self._worst = sorted(self._groups.items(), key=_badness, reverse=True)[: window.top]
         self.inodes = {flow[_INODE] for flow in self._flows}
-        for _, rows in self._worst:
+        for __, rows in self._worst:
             self.inodes.update(row[_INODE] for row in rows[:_NAMED_SOCKETS])
 
     def _add(self, known: Sequence[str], rows: list[_Row]) -> None:
@@ -250,8 +250,8 @@ def _reader(
     if congestion is not None:
         fields.append(("congestion", congestion[0], f"{(congestion[1] - congestion[0] + 3) & ~3}s"))
     fields.sort(key=lambda field: field[1])
-    read = diag.record(stride, tuple((at, code) for _, at, code in fields))
-    return tuple(name for name, _, _ in fields), read
+    read = diag.record(stride, tuple(field[1:] for field in fields))
+    return tuple(field[0] for field in fields), read
 
 
 def _end(family: int, address: bytes, port: int) -> str:

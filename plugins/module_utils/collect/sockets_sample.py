@@ -80,7 +80,7 @@ def open_source(host: Host) -> tuple[Source, str | None]:
         return ProcSockets(host), str(error)
     try:
         # Only a dump shows whether the kernel has the module.
-        for _ in source.tcp(diag.LISTENING):
+        for __ in source.tcp(diag.LISTENING):
             pass
     except Unavailable as error:
         source.close()

@@ -41,8 +41,8 @@ class Stuck:
 
     def __init__(self, now: Sample, past: Past | None, top: int) -> None:
         self._past, self._compared = past, past is not None
-        receive = [self._row(message) for _, message in now.census.receive]
-        send = [self._row(message) for _, message in now.census.send]
+        receive = [self._row(message) for __, message in now.census.receive]
+        send = [self._row(message) for __, message in now.census.send]
         # First what was there before and is there still, then what is most.
         receive.sort(
             key=lambda row: (min(row.one.receive_queue, row.past[0] if row.past else 0), row.one.receive_queue)

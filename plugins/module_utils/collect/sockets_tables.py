@@ -215,7 +215,7 @@ def processes(before: Sample | None, now: Sample, top: int, owners: Owners) -> d
     census = now.census
     held = Counter((pid, row[0][1]) for inode, row in census.owned.items() for pid in owners.pids.get(inode, ()))
     held.update((pid, diag.LISTEN) for one in now.listeners for pid in owners.pids.get(one.inode, ()))
-    counted: dict[int, Counter[int]] = {pid: Counter() for pid, _ in held}
+    counted: dict[int, Counter[int]] = {pid: Counter() for pid, __ in held}
     for (pid, state), count in held.items():
         counted[pid][state] = count
     waiting: dict[int, list[int]] = {}

@@ -38,7 +38,7 @@ def of_text(text: str) -> Group:
     """
     paths = {}
     for line in text.splitlines():
-        _, _, rest = line.partition(":")
+        __, __, rest = line.partition(":")
         controllers, separator, path = rest.partition(":")
         if separator:
             paths[controllers] = path

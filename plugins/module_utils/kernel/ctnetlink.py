@@ -175,10 +175,10 @@ class _Layout:
         if parts[::2] != self._headers:
             return None
         if self._port:
-            _, source, _, destination, _, protocol, _, port, _, status, *rest = parts
+            __, source, __, destination, __, protocol, __, port, __, status, *rest = parts
         else:
             port = None
-            _, source, _, destination, _, protocol, _, status, *rest = parts
+            __, source, __, destination, __, protocol, __, status, *rest = parts
         state = rest[1] if self._state else None
         return Flow(protocol, source, destination, port, state, bool(status & _IPS_SEEN_REPLY))
 
@@ -203,7 +203,7 @@ def _layout(buffer: bytes | bytearray, start: int, end: int) -> _Layout | None:
     ]
     port = _CTA_PROTO_DST_PORT in proto
     whole = len(fields) == 4 + port + (_CTA_PROTOINFO_TCP_STATE in tcp) and fields == sorted(fields)
-    required = all(place for place, _ in wanted[:3]) and _CTA_STATUS in top
+    required = all(place for place, __ in wanted[:3]) and _CTA_STATUS in top
     return _Layout(buffer, start, fields, port) if whole and required else None
 
 

@@ -135,7 +135,7 @@ class Ethtool:
     def __enter__(self) -> Ethtool:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         self._socket.close()
 
     def _ask(self, name: str, question: bytes) -> bytes | None:
@@ -172,14 +172,14 @@ class Ethtool:
         answer = self._ask(name, _U32.pack(_GRINGPARAM).ljust(36, b"\0"))
         if answer is None:
             return None
-        rx_max, _, _, tx_max, rx, _, _, tx = struct.unpack_from("=4x8I", answer)
+        rx_max, __, __, tx_max, rx, __, __, tx = struct.unpack_from("=4x8I", answer)
         return Rings(rx, rx_max, tx, tx_max)
 
     def channels(self, name: str) -> Channels | None:
         answer = self._ask(name, _U32.pack(_GCHANNELS).ljust(36, b"\0"))
         if answer is None:
             return None
-        _, _, _, combined_max, rx, tx, _, combined = struct.unpack_from("=4x8I", answer)
+        __, __, __, combined_max, rx, tx, __, combined = struct.unpack_from("=4x8I", answer)
         return Channels(rx, tx, combined, combined_max)
 
     def statistics(self, name: str, count: int) -> tuple[list[str], list[int]] | None:
@@ -196,7 +196,7 @@ def parse_settings(answer: bytes) -> Settings | None:
     """``struct ethtool_link_settings`` and the masks of modes behind it."""
     if len(answer) < _SETTINGS_SIZE:
         return None
-    speed, duplex, _, _, autonegotiation, _, _, _, words = _SETTINGS.unpack_from(answer)
+    speed, duplex, __, __, autonegotiation, __, __, __, words = _SETTINGS.unpack_from(answer)
     start = _SETTINGS_SIZE + 4 * words
     # Words of 32 bits each, lowest first, each in the machine's order.
     advertised = 0
@@ -210,7 +210,7 @@ def parse_legacy_settings(answer: bytes) -> Settings | None:
     """``struct ethtool_cmd``: modes up to bit 31."""
     if len(answer) < _LEGACY.size:
         return None
-    _, advertised, speed, duplex, _, _, _, autonegotiation, _, _, _, high = _LEGACY.unpack_from(answer)
+    __, advertised, speed, duplex, __, __, __, autonegotiation, __, __, __, high = _LEGACY.unpack_from(answer)
     return _settings(high << 16 | speed, duplex, autonegotiation, advertised)
 
 
@@ -235,7 +235,7 @@ def parse_driver(answer: bytes) -> Driver | None:
     """``struct ethtool_drvinfo``."""
     if len(answer) < _DRIVER.size:
         return None
-    name, _, _, bus, _, _, statistics, _, _, _ = _DRIVER.unpack_from(answer)
+    name, __, __, bus, __, __, statistics, __, __, __ = _DRIVER.unpack_from(answer)
     return Driver(_text(name), _text(bus), statistics)
 
 
@@ -269,7 +269,7 @@ def down_reasons() -> dict[int, str]:
         if 1 not in found:
             raise Unavailable("ethtool netlink: the kernel tells no number for it")
         (family,) = struct.unpack_from("=H", reply, found[1][0])
-        rows, _ = payloads(link, family, struct.pack("=BBH", 6, 1, 0) + attribute(0x8001, b""))
+        rows, __ = payloads(link, family, struct.pack("=BBH", 6, 1, 0) + attribute(0x8001, b""))
     return dict(reason for reason in map(parse_link_state, rows) if reason is not None)
 
 

@@ -84,7 +84,7 @@ def locate(host: Host, netns: str) -> tuple[str, str]:
 
 def names(host: Host) -> list[str]:
     """The names that ``ip netns`` has given, sorted."""
-    for _, directory in _directories(host):
+    for __, directory in _directories(host):
         try:
             return sorted(os.listdir(directory))
         except OSError:

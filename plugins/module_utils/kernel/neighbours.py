@@ -86,10 +86,10 @@ def neighbours(link: Netlink, wanted: frozenset[str] = frozenset()) -> tuple[Nei
             batch = Counter(rows)
             seen.update(batch)
             near = [each for each in raw if each in data]
-            if not near and not any(state & _NUD_FAILING for _, _, state, _ in batch):
+            if not near and not any(state & _NUD_FAILING for __, __, state, __ in batch):
                 continue
             for start in range(0, length, stride):
-                family, ifindex, state, _ = _ENTRY.unpack_from(data, start)
+                family, ifindex, state, __ = _ENTRY.unpack_from(data, start)
                 first = start + HEADER_SIZE + _NDMSG.size
                 found = attributes(data, first, start + stride) if near or state & _NUD_FAILING else {}
                 known = raw.get(bytes(data[found[1][0] : found[1][1]])) if 1 in found else None

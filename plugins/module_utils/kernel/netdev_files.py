@@ -65,7 +65,7 @@ def parse_dev(content: str) -> tuple[dict[str, dict[str, int]], int]:
     for line in lines:
         if "|" in line or not line.strip():
             continue
-        name, _, numbers = line.rpartition(":")
+        name, __, numbers = line.rpartition(":")
         fields = numbers.split()
         if not name.strip() or len(fields) != len(_COLUMNS) or not all(f.isascii() and f.isdigit() for f in fields):
             damaged += 1

@@ -84,7 +84,7 @@ class Netlink:
     def __enter__(self) -> Netlink:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class Netlink:
         """Read one datagram into :attr:`buffer` and return its length."""
         while True:
             try:
-                length, _, flags, _ = self._socket.recvmsg_into([self.buffer])
+                length, __, flags, __ = self._socket.recvmsg_into([self.buffer])
             except InterruptedError:
                 continue
             except BlockingIOError as error:
@@ -141,7 +141,7 @@ class Netlink:
             length = self.receive()
             offset = 0
             while offset + HEADER_SIZE <= length:
-                size, kind, flags, number, _ = _HEADER.unpack_from(self.buffer, offset)
+                size, kind, flags, number, __ = _HEADER.unpack_from(self.buffer, offset)
                 if size < HEADER_SIZE or offset + size > length:
                     raise Malformed("netlink: a message is longer than its datagram")
                 if number == sequence:
@@ -173,7 +173,7 @@ class Netlink:
                 continue
             offset = 0
             while offset + HEADER_SIZE <= length:
-                size, kind, flags, number, _ = _HEADER.unpack_from(self.buffer, offset)
+                size, kind, flags, number, __ = _HEADER.unpack_from(self.buffer, offset)
                 end = offset + ((size + 3) & ~3)
                 if size < HEADER_SIZE or end > length:
                     raise Malformed("netlink: a message is longer than its datagram")
@@ -232,7 +232,7 @@ def dump_consistently(link: Netlink, dump: Callable[[], Result]) -> tuple[Result
     :returns: the last attempt's result and whether it, too, was interrupted.
     """
     result = dump()
-    for _ in range(_DUMP_ATTEMPTS - 1):
+    for __ in range(_DUMP_ATTEMPTS - 1):
         if not link.interrupted:
             break
         result = dump()

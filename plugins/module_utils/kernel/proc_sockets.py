@@ -52,7 +52,7 @@ class ProcSockets:
         :raises Unavailable: there is no such file.
         """
         waiting = bytearray()
-        for message, _ in self._messages("tcp"):
+        for message, __ in self._messages("tcp"):
             if states >> message[diag.STATE] & 1:
                 waiting += message
                 if len(waiting) >= _BATCH * diag.MESSAGE_SIZE:
@@ -139,8 +139,8 @@ def _message(family: int, columns: list[str]) -> bytes:
         state = diag.SYN_RECV
     if state not in diag.STATE_NAMES:
         raise ValueError(state)
-    send_queue, _, receive_queue = columns[4].partition(":")
-    timer, _, when = columns[5].partition(":")
+    send_queue, __, receive_queue = columns[4].partition(":")
+    timer, __, when = columns[5].partition(":")
     inode = int(columns[9])
     return _MESSAGE.pack(
         family,
@@ -163,7 +163,7 @@ def _message(family: int, columns: list[str]) -> bytes:
 
 def _endpoint(family: int, text: str) -> tuple[int, bytes]:
     """``0100007F:1F90`` as (port in network order, address): the kernel prints words in its own byte order."""
-    digits, _, port = text.partition(":")
+    digits, __, port = text.partition(":")
     if len(digits) != (8 if family == diag.AF_INET else 32):
         raise ValueError(text)
     words = [int(digits[at : at + 8], 16) for at in range(0, len(digits), 8)]

@@ -50,7 +50,7 @@ def parse_qdisc(data: bytes) -> Qdisc | None:
     """One ``RTM_NEWQDISC``; ``None`` where it has no kind or no statistics."""
     if len(data) < _TCMSG.size:
         return None
-    _, ifindex, handle, parent, _ = _TCMSG.unpack_from(data)
+    __, ifindex, handle, parent, __ = _TCMSG.unpack_from(data)
     found = attributes(data, _TCMSG.size, len(data))
     kind = text(data, found.get(1))
     numbers = _statistics(data, found)
@@ -67,13 +67,13 @@ def _statistics(data: bytes, found: dict[int, tuple[int, int]]) -> tuple[int, in
     if 7 in found:
         nested = attributes(data, *found[7])
         if _has(nested, 1, 12) and _has(nested, 3, _QUEUE.size):
-            _, packets = _BASIC.unpack_from(data, nested[1][0])
+            __, packets = _BASIC.unpack_from(data, nested[1][0])
             if _has(nested, 8, 8):  # TCA_STATS_PKT64, present once 32 bits are too few (Linux 5.5)
                 (packets,) = struct.unpack_from("=Q", data, nested[8][0])
             length, backlog, drops, requeues, overlimits = _QUEUE.unpack_from(data, nested[3][0])
             return packets, drops, overlimits, requeues, backlog, length
     if _has(found, 3, _OLD_STATS.size):
-        _, packets, drops, overlimits, _, _, length, backlog = _OLD_STATS.unpack_from(data, found[3][0])
+        __, packets, drops, overlimits, __, __, length, backlog = _OLD_STATS.unpack_from(data, found[3][0])
         return packets, drops, overlimits, None, backlog, length
     return None
 

@@ -198,7 +198,7 @@ def parse_link(data: bytes) -> Link | None:
     """One ``RTM_NEWLINK``; ``None`` where it is too damaged to name an interface."""
     if len(data) < _IFINFO.size:
         return None
-    _, kind, index, flags, _ = _IFINFO.unpack_from(data)
+    __, kind, index, flags, __ = _IFINFO.unpack_from(data)
     found = attributes(data, _IFINFO.size, len(data))
     name = text(data, found.get(3))
     if not name:
@@ -249,7 +249,7 @@ def parse_address(data: bytes) -> Address | None:
     """One ``RTM_NEWADDR``. On point-to-point links ``IFA_ADDRESS`` is the peer, ``IFA_LOCAL`` our own."""
     if len(data) < _IFADDR.size:
         return None
-    family, prefix, _, _, index = _IFADDR.unpack_from(data)
+    family, prefix, __, __, index = _IFADDR.unpack_from(data)
     found = attributes(data, _IFADDR.size, len(data))
     shown_address = address(family, data, found.get(2) or found.get(1))
     return None if shown_address is None else Address(index, f"{shown_address}/{prefix}")
@@ -301,7 +301,7 @@ def parse_default(data: bytes) -> list[Default]:
 
     A route that only refers to a nexthop object has the negated id of it as its index.
     """
-    family, _, _, _, table, _, _, _, flags = _RTMSG.unpack_from(data)
+    family, __, __, __, table, __, __, __, flags = _RTMSG.unpack_from(data)
     found = attributes(data, _RTMSG.size, len(data))
     number = u32(data, found.get(15))
     metric = u32(data, found.get(6)) or 0
@@ -325,7 +325,7 @@ def parse_default(data: bytes) -> list[Default]:
 
 def _nexthops(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     while start + _NEXTHOP.size <= end:
-        size, state, _, index = _NEXTHOP.unpack_from(data, start)
+        size, state, __, index = _NEXTHOP.unpack_from(data, start)
         if size < _NEXTHOP.size or start + size > end:
             return
         yield start, start + size, state, index
@@ -375,7 +375,7 @@ def parse_rule(data: bytes) -> Rule | None:
     """One ``RTM_NEWRULE`` of IPv4 or IPv6."""
     if len(data) < _RULE.size:
         return None
-    family, to_length, from_length, _, table, _, _, action, _ = _RULE.unpack_from(data)
+    family, to_length, from_length, __, table, __, __, action, __ = _RULE.unpack_from(data)
     if family not in _ADDRESS_SIZE:
         return None
     found = attributes(data, _RULE.size, len(data))
@@ -417,7 +417,7 @@ def parse_way(data: bytes, destination: str) -> Way:
     """The answer to a route lookup. :raises Unavailable: it leads nowhere."""
     if len(data) < _RTMSG.size:
         raise Unavailable(f"{destination}: the kernel's answer is too short")
-    family, _, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(data)
+    family, __, __, __, table, __, __, kind, __ = _RTMSG.unpack_from(data)
     if kind in (6, 7, 8):
         raise Unavailable(f"{destination}: the route says {_ACTIONS[kind]}")
     found = attributes(data, _RTMSG.size, len(data))

@@ -206,7 +206,7 @@ def layouts(batch: Batch, kinds: Sequence[int]) -> Iterator[tuple[Batch, dict[in
     """
     data, length, stride = batch
     places = _places(data, stride, kinds)
-    if all(_same_header(batch, start - 4, kind) for kind, (start, _) in places.items()):
+    if all(_same_header(batch, start - 4, kind) for kind, (start, __) in places.items()):
         yield batch, places
         return
     for at in range(0, length, stride):

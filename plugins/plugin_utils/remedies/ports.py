@@ -116,7 +116,7 @@ def merged_ports(current: object, stated: str, ports: list[int]) -> str:
     wanted = set(ports)
     for text in (str(current or ""), stated):
         for part in text.replace(" ", "").split(","):
-            first, _, last = part.partition("-")
+            first, __, last = part.partition("-")
             if first:
                 wanted.update(range(int(first), int(last or first) + 1))
     runs: list[list[int]] = []

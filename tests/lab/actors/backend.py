@@ -40,16 +40,16 @@ class Backend:
             for connection in self.connections.values():
                 with contextlib.suppress(OSError):
                     connection.recv(_SIP)
-        for descriptor, _ in self.poll.poll(_PAUSE_S, 512):
+        for descriptor, __ in self.poll.poll(_PAUSE_S, 512):
             if descriptor in self.listeners:
                 self.accept(self.listeners[descriptor])
             elif descriptor in self.connections:
                 self.read(self.connections[descriptor])
 
     def accept(self, server: socket.socket) -> None:
-        for _ in range(512):
+        for __ in range(512):
             try:
-                connection, _ = server.accept()
+                connection, __ = server.accept()
             except OSError:
                 return
             if self.mode == "leave":

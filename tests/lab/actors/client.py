@@ -51,7 +51,7 @@ class Client:
     def round(self, count: int, destinations: list[tuple[str, int]]) -> None:
         for destination in destinations:
             failed = 0
-            for _ in range(count):
+            for __ in range(count):
                 failed += not self.connect(destination)
                 if failed >= _MOST_ERRORS:
                     break

@@ -22,7 +22,7 @@ def main(command: str, count: str, size: str, source: str, *where: str) -> None:
 
     def send() -> None:
         for destination in destinations:
-            for _ in range(int(count)):
+            for __ in range(int(count)):
                 with contextlib.suppress(OSError):  # an unreachable neighbour or a full queue is the point of some labs
                     sender.sendto(payload, destination)
 

@@ -18,7 +18,7 @@ _dialled: list[socket.socket] = []
 
 
 def dial(destination: tuple[str, int], count: int) -> None:
-    for _ in range(min(count, _MOST - len(_dialled))):
+    for __ in range(min(count, _MOST - len(_dialled))):
         made = tcp(destination[0])
         made.setblocking(False)
         code = made.connect_ex(destination)

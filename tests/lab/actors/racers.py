@@ -47,7 +47,7 @@ def main(command: str, source: str, where: str) -> None:
     ports = itertools.cycle(range(1024, 65536))
 
     def step() -> None:
-        race(raw, [segment(ends[0], next(ports), ends[1], service) for _ in range(_ROUND)], address)
+        race(raw, [segment(ends[0], next(ports), ends[1], service) for __ in range(_ROUND)], address)
 
     step()
     say(racing=where)

@@ -26,7 +26,7 @@ def main(command: str, mode: str, where: str, buffer: str) -> None:
 
     def read() -> None:
         with contextlib.suppress(BlockingIOError):
-            for _ in range(_BURST):
+            for __ in range(_BURST):
                 receiver.recv(65536)
 
     stay(read if mode == "hear" else None, 0.01, 20_000)

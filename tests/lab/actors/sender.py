@@ -30,7 +30,7 @@ def opened(destination: tuple[str, int]) -> socket.socket:
 
 def main(command: str, connections: str, block: str, every_ms: str, *where: str) -> None:
     enter(command)
-    flows = [opened(endpoint(each)) for each in where for _ in range(int(connections))]
+    flows = [opened(endpoint(each)) for each in where for __ in range(int(connections))]
     payload = b"n" * int(block)
     say(connections=len(flows))
 

@@ -22,7 +22,7 @@ def enter(command: str) -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(_PR_SET_NAME, command.encode())
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    __, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
@@ -33,7 +33,7 @@ def say(**words: object) -> None:
 
 def stay(work: Callable[[], object] | None = None, every_s: float = 0.05, steps: int = 4000) -> None:
     """Stay for at most *steps* times *every_s* seconds, or as long as the lab is there, and do *work* at each step."""
-    for _ in range(steps):
+    for __ in range(steps):
         if select.select([sys.stdin], [], [], every_s)[0]:
             return  # the lab never says anything: its end was closed
         if work is not None:
@@ -42,7 +42,7 @@ def stay(work: Callable[[], object] | None = None, every_s: float = 0.05, steps:
 
 def endpoint(text: str) -> tuple[str, int]:
     """``ADDRESS:PORT``, or ``[ADDRESS]:PORT`` for IPv6, as Python wants it."""
-    address, _, port = text.rpartition(":")
+    address, __, port = text.rpartition(":")
     return address.strip("[]"), int(port)
 
 

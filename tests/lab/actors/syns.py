@@ -47,7 +47,7 @@ def main(command: str, count: str, sources: str, net: str, where: str) -> None:
     turn = itertools.cycle(hosts)
 
     def send() -> None:
-        for _ in range(int(count)):
+        for __ in range(int(count)):
             raw.sendto(segment(next(turn), next(ports), destination, service), (address, 0))
 
     send()

@@ -25,7 +25,7 @@ FOUND = [
 
 
 def _apply(module: Any, *arguments: Any) -> Any:
-    ((_, function),) = module.FilterModule().filters().items()
+    ((__, function),) = module.FilterModule().filters().items()
     return function(*arguments)
 
 

@@ -31,7 +31,7 @@ def test_facts_are_taken_as_string_or_structure() -> None:
 
 def test_what_only_python_calls_json_does_not_get_into_the_report() -> None:
     """NaN and Infinity would make a report that no other program can read."""
-    _, text = facts_of(result('{"meta": {"a": NaN, "b": [-Infinity]}}'))
+    __, text = facts_of(result('{"meta": {"a": NaN, "b": [-Infinity]}}'))
     assert json.loads(text, parse_constant=pytest.fail) == {"meta": {"a": None, "b": [None]}}
 
 
@@ -111,7 +111,7 @@ def test_one_kind_of_finding_may_have_several_causes() -> None:
     hosts = [Host(str(n), "warning", [finding("tcp.some_thing", "warning", cause=f"c{n % 2}")]) for n in range(4)]
     (cause,) = join(hosts, "", "").causes
     assert cause.label == "Some thing (tcp)"
-    assert [[host for host, _ in rows] for rows in cause.variants] == [["0", "2"], ["1", "3"]]
+    assert [[host for host, __ in rows] for rows in cause.variants] == [["0", "2"], ["1", "3"]]
 
 
 def test_an_empty_fleet() -> None:

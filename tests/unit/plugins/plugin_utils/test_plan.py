@@ -285,7 +285,7 @@ def test_memory_is_budgeted_over_the_whole_plan() -> None:
 
 @pytest.mark.parametrize("remedy", REMEDIES)
 def test_a_second_plan_changes_nothing_once_the_evidence_is_gone(remedy: str) -> None:
-    options, _ = EXPECTED[remedy]
+    options, __ = EXPECTED[remedy]
     facts = copy.deepcopy(FACTS)
     facts["sysctl"]["values"].update(planned(facts, remedy, **options))
     facts["sockets"]["tcp"]["listeners"][0].update(fill=0.0, drops_delta=0)

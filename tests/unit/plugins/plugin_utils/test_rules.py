@@ -133,7 +133,7 @@ def _found(rule_id: str, facts: dict[str, Any], limits: dict[str, Any] | None = 
     return [finding for finding in evaluate(facts, limits) if finding["id"] == rule_id]
 
 
-@pytest.mark.parametrize(("rule_id", "case"), FIRES, ids=[rule_id for rule_id, _ in FIRES])
+@pytest.mark.parametrize(("rule_id", "case"), FIRES, ids=[rule_id for rule_id, __ in FIRES])
 def test_fires(rule_id: str, case: dict[str, Any]) -> None:
     (finding,) = _found(rule_id, case["facts"], case.get("limits"))
     assert list(finding) == _FINDING
@@ -149,7 +149,7 @@ def test_fires(rule_id: str, case: dict[str, Any]) -> None:
     assert case.get("evidence", {}).items() <= finding["evidence"].items()
 
 
-@pytest.mark.parametrize(("rule_id", "facts"), SILENT, ids=[rule_id for rule_id, _ in SILENT])
+@pytest.mark.parametrize(("rule_id", "facts"), SILENT, ids=[rule_id for rule_id, __ in SILENT])
 def test_stays_silent(rule_id: str, facts: dict[str, Any]) -> None:
     assert _found(rule_id, facts) == []
 
@@ -189,7 +189,7 @@ def test_every_limit_is_read_by_a_rule() -> None:
     assert unread == []
 
 
-@pytest.mark.parametrize(("rule_id", "case"), FIRES, ids=[rule_id for rule_id, _ in FIRES])
+@pytest.mark.parametrize(("rule_id", "case"), FIRES, ids=[rule_id for rule_id, __ in FIRES])
 def test_a_single_sample_tells_only_of_the_moment(rule_id: str, case: dict[str, Any]) -> None:
     """Totals since boot are no finding: without an interval, what is a change or a rate is null."""
     found = _found(rule_id, _of_the_moment(case["facts"]), case.get("limits"))

@@ -72,7 +72,7 @@ def test_netlink_is_not_even_opened_without_the_module(tmp_path: Path, monkeypat
     (tmp_path / "self").mkdir()
     (tmp_path / "self/stat").touch()
 
-    def opened(*_: object) -> None:
+    def opened(*__: object) -> None:
         raise AssertionError("a netlink socket was opened")
 
     monkeypatch.setattr(conntrack, "Netlink", opened)
@@ -141,7 +141,7 @@ class Table:
     def __enter__(self) -> Table:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         pass
 
 

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.nettriage.linux.plugins.module_utils.collect import nic
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Window
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.nic import Device, Sample
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel import qdisc, rtnetlink
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.ethtool import Driver, Rings, Settings
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
@@ -233,13 +234,13 @@ def test_nic_health_without_any_source_has_no_rows(tmp_path: Any) -> None:
 
 
 def test_what_changed_while_it_was_read_or_was_refused_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(_: object) -> Any:
+    def refused(__: object) -> Any:
         raise Unavailable("netlink: Operation not permitted")
 
-    links = nic.rtnetlink.links
-    monkeypatch.setattr(nic.rtnetlink, "links", lambda link: (links(link)[0], True))
-    monkeypatch.setattr(nic.rtnetlink, "routes", refused)
-    monkeypatch.setattr(nic.qdisc, "qdiscs", refused)
+    links = rtnetlink.links
+    monkeypatch.setattr(rtnetlink, "links", lambda link: (links(link)[0], True))
+    monkeypatch.setattr(rtnetlink, "routes", refused)
+    monkeypatch.setattr(qdisc, "qdiscs", refused)
     now = nic.sample(Host())
     assert now.limited == [
         "interfaces: changed while they were read, so one may be missing or there twice",
@@ -255,7 +256,7 @@ def test_without_netlink_the_counters_of_proc_are_left(monkeypatch: pytest.Monke
     def refused() -> Any:
         raise Unavailable("netlink family 0: Permission denied")
 
-    monkeypatch.setattr(nic.rtnetlink, "open_route", refused)
+    monkeypatch.setattr(rtnetlink, "open_route", refused)
     now = nic.sample(Host())
     found = {row["name"]: row for row in rows(None, now)}
     assert "Permission denied" in now.limited[0]

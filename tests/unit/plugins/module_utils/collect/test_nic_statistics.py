@@ -254,5 +254,5 @@ def test_no_class_exceeds_what_was_counted_and_none_is_below_its_largest(statist
 
 @given(st.lists(st.tuples(st.text(max_size=32), st.integers(0, 1 << 64)), max_size=20))
 def test_any_name_may_come(rows: list[tuple[str, int]]) -> None:
-    kept = classified([name for name, _ in rows], [value for _, value in rows])
+    kept = classified([name for name, __ in rows], [value for __, value in rows])
     assert set(errors({name: 1 for names in STANDARD.values() for name in names}, kept)) == set(nic_statistics.CLASSES)

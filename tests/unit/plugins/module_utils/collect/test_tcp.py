@@ -29,7 +29,7 @@ def moved(sample: tcp.Sample, **changes: int) -> tcp.Sample:
     """*sample* with ``Group__Name=change`` applied."""
     counters = {group: dict(fields) for group, fields in sample.counters.items()}
     for name, change in changes.items():
-        group, _, field = name.partition("__")
+        group, __, field = name.partition("__")
         counters[group][field] += change
     return sample._replace(counters=counters)
 

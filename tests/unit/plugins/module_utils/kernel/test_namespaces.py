@@ -106,7 +106,7 @@ def test_the_namespace_that_it_is_in_already_needs_no_privilege(monkeypatch: pyt
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EINVAL])
 def test_the_errors_of_setns(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*__: object) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "setns", refuse, raising=False)

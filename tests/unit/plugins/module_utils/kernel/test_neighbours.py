@@ -60,9 +60,9 @@ def walk(rows: list[bytes], *wanted: str) -> Any:
 
 def test_recorded_neighbours() -> None:
     found = walk(MESSAGES, "192.0.2.1", "2001:db8::1")
-    v4 = {state: number for (family, _, state), number in found.counts.items() if family == V4}
+    v4 = {state: number for (family, __, state), number in found.counts.items() if family == V4}
     assert v4 == {"permanent": 1, "stale": 1, "reachable": 1, "incomplete": 2}
-    assert all(state != "noarp" for _, _, state in found.counts)
+    assert all(state != "noarp" for __, __, state in found.counts)
     assert set(found.examples[3]) == {"192.0.2.77", "192.0.2.9", "2001:db8::77"}
     assert found.states == {(3, "192.0.2.1"): "permanent"}
     assert found.exempt == {V4: 1, V6: 0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any, Callable
 
 import pytest
 from hypothesis import given
@@ -100,12 +101,13 @@ def test_anything_may_stand_in_the_files(content: str) -> None:
 
 @pytest.mark.parametrize("file", ["route", "ipv6_route", "arp", "dev"])
 def test_a_file_cut_anywhere_gives_only_whole_lines(file: str) -> None:
-    parse = {
+    parsers: dict[str, Callable[[str], list[Any]]] = {
         "route": route_files.parse_route,
         "ipv6_route": route_files.parse_ipv6_route,
         "arp": route_files.parse_arp,
         "dev": lambda content: list(netdev_files.parse_dev(content)[0].items()),
-    }[file]
+    }
+    parse = parsers[file]
     with open(os.path.join(FIXTURES, "3.10/proc/net", file), encoding="ascii") as opened:
         content = opened.read()
     whole = parse(content)

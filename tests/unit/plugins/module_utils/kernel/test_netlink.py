@@ -23,7 +23,7 @@ class Answers:
     def __init__(self, *datagrams: bytes) -> None:
         self.datagrams = list(datagrams)
 
-    def recv_into(self, *_: object) -> int:
+    def recv_into(self, *__: object) -> int:
         raise BlockingIOError(errno.EAGAIN, "nothing")
 
     def send(self, data: bytes) -> int:

@@ -43,7 +43,7 @@ def test_every_recorded_file_is_read_without_damage(kernel: str, name: str) -> N
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_name_gets_the_value_that_stands_below_it(kernel: str) -> None:
     lines = recorded(kernel, "netstat").split("\n")
-    found, _ = proc_net.paired_lines(recorded(kernel, "netstat"))
+    found, __ = proc_net.paired_lines(recorded(kernel, "netstat"))
     names, values = lines[0].split()[1:], lines[1].split()[1:]
     assert [found["TcpExt"][name] for name in names] == [int(value) for value in values]
 
@@ -106,12 +106,12 @@ def test_sockstat_with_half_a_pair_keeps_the_whole_ones() -> None:
 
 
 def test_softnet_takes_the_cpu_from_its_column() -> None:
-    rows, _ = proc_net.softnet_stat(recorded("5.14", "softnet_stat"))
+    rows, __ = proc_net.softnet_stat(recorded("5.14", "softnet_stat"))
     assert [row.cpu for row in rows] == [0, 1, 3]
 
 
 def test_softnet_of_an_old_kernel_has_no_cpu() -> None:
-    rows, _ = proc_net.softnet_stat(recorded("3.10", "softnet_stat"))
+    rows, __ = proc_net.softnet_stat(recorded("3.10", "softnet_stat"))
     assert [row.cpu for row in rows] == [None, None, None]
     assert rows[0].flow_limit == 0
 
@@ -192,7 +192,7 @@ def test_any_text_is_survived(parse: Callable[[str], Any], text: str) -> None:
 def test_damage_invents_nothing(kernel: str, name: str, data: st.DataObject) -> None:
     """Cut anywhere, a file gives nothing that the whole file does not give."""
     text = recorded(kernel, name)
-    whole, _ = FILES[name](text)
+    whole, __ = FILES[name](text)
     cut, damage = FILES[name](text[: data.draw(st.integers(0, len(text) - 1))])
     if isinstance(whole, dict):
         for group, fields in cut.items():
@@ -208,5 +208,5 @@ def test_overwritten_bytes_are_survived(name: str, data: st.DataObject) -> None:
     text = recorded("5.14", name)
     at = data.draw(st.integers(0, len(text) - 1))
     junk = data.draw(st.text(max_size=20))
-    found, _ = FILES[name](text[:at] + junk + text[at + len(junk) :])
+    found, __ = FILES[name](text[:at] + junk + text[at + len(junk) :])
     json.dumps(found, ensure_ascii=False).encode("utf-8")

@@ -63,7 +63,7 @@ def test_without_statistics_there_is_no_row(message: bytes) -> None:
 @given(st.sampled_from(MESSAGES), st.data())
 def test_damage_is_survived(message: bytes, data: st.DataObject) -> None:
     damaged = bytearray(message[: data.draw(st.integers(0, len(message)))])
-    for _ in range(data.draw(st.integers(0, 8)) if damaged else 0):
+    for __ in range(data.draw(st.integers(0, 8)) if damaged else 0):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     found = parse_qdisc(bytes(damaged))
     assert found is None or found.drops >= 0

@@ -203,7 +203,7 @@ def test_nexthop_objects_are_looked_up_where_the_route_names_nothing_else() -> N
     link: Any = Dumps(
         routes=[default(attribute(30, u32(7)), attribute(6, u32(5)))], nexthops=[hop(1, 1), hop(2, 2), group]
     )
-    found, _ = rtnetlink.routes(link)
+    found, __ = rtnetlink.routes(link)
     assert [(each.gateway, each.ifindex, each.metric) for each in found.defaults] == [
         ("10.0.0.1", 11, 5),
         ("10.0.0.2", 12, 5),
@@ -259,7 +259,7 @@ def test_every_truncation_is_survived(name: str) -> None:
 def test_damaged_messages_are_survived(case: tuple[str, bytes], data: st.DataObject) -> None:
     name, message = case
     damaged = bytearray(message)
-    for _ in range(data.draw(st.integers(1, 8))):
+    for __ in range(data.draw(st.integers(1, 8))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     made: Any = PARSERS[name](bytes(damaged))
     if made is not None and name == "links":
@@ -268,5 +268,5 @@ def test_damaged_messages_are_survived(case: tuple[str, bytes], data: st.DataObj
 
 @given(st.binary(max_size=200))
 def test_anything_may_come_as_a_route(raw: bytes) -> None:
-    found, _ = rtnetlink.routes(Dumps(routes=[raw]))  # type: ignore[arg-type]
+    found, __ = rtnetlink.routes(Dumps(routes=[raw]))  # type: ignore[arg-type]
     assert sum(found.counts.values()) <= 1

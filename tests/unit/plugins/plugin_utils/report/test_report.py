@@ -150,7 +150,7 @@ def test_a_name_cannot_break_out_of_the_page(text: str) -> None:
     raw.encode()
     assert set(page.tags) <= TAGS and page.tags.count("script") == 1 and page.tags.count("style") == 1
     assert not page.open
-    assert not [name for name, _ in page.attributes if name.startswith("on") or name == "style"]
+    assert not [name for name, __ in page.attributes if name.startswith("on") or name == "style"]
     assert all(str(value).startswith("#") for name, value in page.attributes if name in ("href", "src"))
     assert all(char.isprintable() or char == "\n" for char in raw)
     assert clean(text)[:900].strip() in page.text
@@ -167,7 +167,9 @@ def test_the_page_allows_nothing_but_its_own_script_and_style() -> None:
 
 
 def test_the_page_can_be_read_without_eyes_and_mouse() -> None:
-    _, page = page_of(fleet(host("a", finding()), host("b", finding(layer="3", severity="info")), host("c", error="x")))
+    __, page = page_of(
+        fleet(host("a", finding()), host("b", finding(layer="3", severity="info")), host("c", error="x"))
+    )
     ids = [value for name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     assert {str(value)[1:] for name, value in page.attributes if name == "href"} <= set(map(str, ids))
@@ -240,7 +242,7 @@ def test_a_code_span_holds_any_backticks(content: str) -> None:
 
 
 def lines_of(report: Fleet, columns: int = 79, lines: int = 40) -> list[str]:
-    return [line for line, _ in as_terminal.table(report, columns, lines)]
+    return [line for line, __ in as_terminal.table(report, columns, lines)]
 
 
 @pytest.mark.parametrize("columns", [79, 120])
