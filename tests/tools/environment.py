@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: nettriage maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes virtual environments, and finds the Python interpreters for them.
