@@ -355,6 +355,8 @@ class Lab:
         """
         serial, ends = self._ends(left, right)
         left.start("delay", "line", ends[0], right.path, ends[1], delay_ms, loss, rate_mbps, queue_ms)
+        for host, interface in ((left, ends[0]), (right, ends[1])):
+            host.ip(f"link set {interface} txqueuelen 10000")  # what is lost is lost on the line
         return self._addressed(left, right, serial, ends)
 
     def _ends(self, left: Namespace, right: Namespace) -> tuple[int, tuple[str, str]]:
@@ -367,7 +369,7 @@ class Lab:
             host.ip(f"address add {net}.{number}/24 dev {interface}")
             if host.ipv6:
                 host.ip(f"address add {net6}{number}/64 dev {interface} nodad")
-            host.ip(f"link set {interface} txqueuelen 10000 up")
+            host.ip(f"link set {interface} up")
         return Link(ends, (f"{net}.1", f"{net}.2"), (f"{net6}1", f"{net6}2"))
 
     def pair(self, left: str = "client", right: str = "server") -> tuple[Namespace, Namespace, Link]:
