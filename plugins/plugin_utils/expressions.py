@@ -333,7 +333,7 @@ def _comparator(node: Node) -> Evaluate:
         if type(one) not in _ORDERED:
             return None
         other = right(value)
-        if type(other) not in _ORDERED or (type(one) is str) != (type(other) is str):
+        if type(other) not in _ORDERED or isinstance(one, str) != isinstance(other, str):
             return None
         return compare(one, other)
 
