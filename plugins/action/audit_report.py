@@ -70,7 +70,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
 
     def _report(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         play = _Play(variables, args["results"])
-        if self._task.get_play().strategy in FREE and (play.waiting() or not play.claim(repr(args))):
+        if self._task.get_play().strategy in FREE and (play.waiting() or not play.claim(args["path"])):
             return {"skipped": True, "msg": "The last host of the batch makes the report."}
         judge = Judge(play.rows())
         fleet = play.fleet(judge, args["limits"], args["rules"])
@@ -161,13 +161,13 @@ class _Play:
         """Whether a host of the batch has not registered its result yet."""
         return not self._results.keys() >= set(self._batch)
 
-    def claim(self, purpose: str) -> bool:
-        """Whether no other task of this run has taken it upon itself to report the same results for *purpose*."""
-        digest = hashlib.sha256(f"{purpose}{self._results}".encode("utf-8", "backslashreplace"))
+    def claim(self, path: str) -> bool:
+        """Whether no other task of this run has taken it upon itself to report the same results in *path*."""
+        digest = hashlib.sha256(f"{path}{self._results}".encode("utf-8", "backslashreplace"))
         # The directory is this run's own, and Ansible removes it in the end.
-        path = os.path.join(constants.DEFAULT_LOCAL_TMP, f"nettriage-{digest.hexdigest()}")
+        claimed = os.path.join(constants.DEFAULT_LOCAL_TMP, f"nettriage-{digest.hexdigest()}")
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.close(os.open(claimed, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError:
             return False
         return True
