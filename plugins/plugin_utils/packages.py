@@ -8,10 +8,11 @@ asks for ``MISSING`` first and says it in one sentence.
 
 from __future__ import annotations
 
+from importlib import import_module
+
+MISSING: str | None = None
 try:
-    import jmespath  # noqa: F401
-    import netaddr  # noqa: F401
+    for name in ("jmespath", "netaddr"):
+        import_module(name)
 except ImportError as error:
-    MISSING: str | None = error.name
-else:
-    MISSING = None
+    MISSING = error.name

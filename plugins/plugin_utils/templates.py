@@ -130,10 +130,14 @@ FORMATS: dict[str, Callable[[Any], str]] = {
 class Template:
     """A text with placeholders, compiled; calling it with a scope writes it.
 
+    :param mask: what every written value goes through.
     :raises ExpressionError: a placeholder that cannot be compiled, an unknown format, a lonely brace.
     """
 
-    def __init__(self, text: str, roots: Collection[str], limits: Collection[str] = ()) -> None:
+    def __init__(
+        self, text: str, roots: Collection[str], limits: Collection[str] = (), mask: Callable[[str], str] = str
+    ) -> None:
+        self._mask = mask
         self._parts: list[str | tuple[Expression, Callable[[Any], str]]] = []
         at = 0
         for found in _PIECES.finditer(text):
@@ -148,12 +152,12 @@ class Template:
         self._parts.append(text[at:])
 
     def __call__(self, scope: dict[str, Any]) -> str:
-        return "".join(part if isinstance(part, str) else _written(*part, scope) for part in self._parts)
+        return "".join(part if isinstance(part, str) else self._mask(_written(*part, scope)) for part in self._parts)
 
 
 def _placeholder(text: str, roots: Collection[str], limits: Collection[str]) -> tuple[Expression, Callable[[Any], str]]:
-    path, bar, name = text.rpartition("|")
-    path, name = (path, name.strip()) if bar else (name, "plain")
+    path, pipe, name = text.rpartition("|")
+    path, name = (path, name.strip()) if pipe else (name, "plain")
     if name not in FORMATS:
         raise ExpressionError(f"format {name!r} of {{{text}}} does not exist; there are {', '.join(FORMATS)}")
     return Expression(path.strip(), roots, limits), FORMATS[name]

@@ -56,7 +56,7 @@ class Way:
         self.free_at = 0.0
 
     def accept(self, delay_s: float, loss: float, byte_s: float, queue_s: float) -> None:
-        for _ in range(_BATCH):
+        for __ in range(_BATCH):
             try:
                 packet = os.read(self.source, _LARGEST)
             except OSError:  # nothing more, or the interface is down
@@ -112,7 +112,7 @@ def main(command: str, near: str, far_namespace: str, far: str, *numbers: str) -
         poll.register(descriptor, select.EPOLLIN)
     while time.monotonic() < end:
         ready = poll.poll(min(way.deliver() for way in ways.values()))
-        for descriptor, _ in ready:
+        for descriptor, __ in ready:
             if descriptor == stdin:
                 return  # the lab is gone
             ways[descriptor].accept(*how)
