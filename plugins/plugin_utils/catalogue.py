@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, cached_property
 from typing import Any, TypeVar
@@ -205,7 +206,9 @@ class Rule:
             entry = entry[key]
         if not isinstance(entry, str):
             raise self._wrong(field, f"{entry!r} is not accepted; give a text")
-        return condition, self._guarded(field, lambda: Template(entry, _TEXT_SCOPE, self._limits))
+        # Somebody will paste the command, and the names in it come from the host.
+        mask = shlex.quote if field == "command" else str
+        return condition, self._guarded(field, lambda: Template(entry, _TEXT_SCOPE, self._limits, mask))
 
     def _compile(self, field: str, text: Any, scope: Collection[str] = _SCOPE) -> Expression:
         if not isinstance(text, str):

@@ -100,6 +100,12 @@ def test_a_hostile_name_stays_on_its_line() -> None:
         assert text.isprintable() and "{item}" in finding["subject"]
 
 
+def test_a_command_to_paste_runs_nothing_that_a_name_holds() -> None:
+    interface = {"name": "$(reboot)", "admin_up": True, "carrier": False, "kind": "physical", "virtual": False}
+    (found,) = evaluate({"nic": {"available": True, "interfaces": [interface]}})
+    assert found["command"] == "ip -s link show dev '$(reboot)'"
+
+
 def test_limits_are_replaced() -> None:
     assert "ip.neighbours_full" not in _ids(evaluate(FACTS, {"neighbour_table_usage_warning": 0.95}))
 
