@@ -12,6 +12,8 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors impo
     why,
 )
 
+_MAX_DIGITS = 20
+
 
 class Host:
     """The trees to read and whether netlink speaks of the same kernel.
@@ -70,6 +72,23 @@ def read_text(path: str) -> str:
 def read_int(path: str) -> int | None:
     """The integer in *path*, or ``None`` where there is none to be had."""
     try:
-        return int(read_text(path))
+        return number(read_text(path))
     except (Unavailable, ValueError):
         return None
+
+
+def number(text: str) -> int:
+    """A decimal number as the kernel prints one: ASCII digits of at most 64 bits, nothing that only Python takes.
+
+    :raises ValueError: it is none.
+    """
+    text = text.strip()
+    digits = text[1:] if text[:1] == "-" else text
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
+        raise ValueError("no number")
+    return int(text)
+
+
+def printable(text: str) -> str:
+    """*text* of :func:`read_text` as facts can carry it: JSON has no place for bytes that are no UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

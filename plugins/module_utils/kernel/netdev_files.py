@@ -85,7 +85,7 @@ def _interface(host: Host, number: int, name: str, folded: dict[str, int], recor
 
     def text_in(file: str) -> str | None:
         try:
-            return read_text(os.path.join(directory, file)).strip() or None
+            return printable(read_text(os.path.join(directory, file)).strip()) or None
         except Unavailable:
             return None
 

@@ -46,8 +46,8 @@ class ProcSockets:
         """How many lines could not be understood."""
         return sum(self._damaged.values())
 
-    def tcp(self, states: int, extensions: Iterable[int] = (), bytecode: bytes = b"") -> Iterator[Batch]:
-        """The TCP sockets in *states* (a mask); neither extensions nor filters can be had.
+    def tcp(self, states: int, extensions: Iterable[int] = ()) -> Iterator[Batch]:
+        """The TCP sockets in *states* (a mask); no extension can be had.
 
         :raises Unavailable: there is no such file.
         """
@@ -104,7 +104,7 @@ class ProcSockets:
                 columns = line.split()
                 try:
                     message = _message(family, columns)
-                except (IndexError, ValueError, struct.error):
+                except (IndexError, ValueError, OverflowError, struct.error):
                     self._damaged[name] += 1
                     continue
                 yield message, columns[10:]

@@ -145,13 +145,12 @@ class SockDiag:
         """Whether the last walk met a table that changed under way."""
         return self._link.interrupted
 
-    def tcp(self, states: int, extensions: Iterable[int] = (), bytecode: bytes = b"") -> Iterator[Batch]:
-        """The TCP sockets in *states* (a mask) of both families in one walk.
-
-        :param bytecode: a filter that the kernel runs, see :func:`matching`.
-        """
+    def tcp(self, states: int, extensions: Iterable[int] = ()) -> Iterator[Batch]:
+        """The TCP sockets in *states* (a mask) of both families in one walk."""
         request = _REQUEST.pack(0, 0, 0, _mask(extensions), states, 0)
-        return self._link.batches(_TCPDIAG_GETSOCK, request + bytecode)
+        for batch in self._link.batches(_TCPDIAG_GETSOCK, request):
+            if batch.stride >= MESSAGE_SIZE:
+                yield batch
 
     def exact(self, message: bytes, extensions: Iterable[int]) -> bytes | None:
         """The same socket as in *message*, now with *extensions*; ``None`` where it is gone."""
