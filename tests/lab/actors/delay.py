@@ -10,9 +10,9 @@ in and FAR in FAR_NAMESPACE (a path), are the ends of the line; what enters one 
 - RATE_MBPS is how much the line carries each way; 0 is as much as comes. What cannot be sent yet waits in front of the
   line as in a router, and is dropped once it would have to wait for more than QUEUE_MS.
 
-:meth:`netlab.Lab.line` starts one and gives it addresses. A line is no hop: it decrements no TTL. Its MTU is that of its
-interfaces. Without loss TCP segments cross it in bulk, as on a cable with segmentation offload, so that what is counted
-as one packet here holds up to 64 KiB of them. It carries some 30,000 packets a second, about 400 Mbit/s, in any case.
+:meth:`netlab.Lab.line` starts one and gives it addresses. A line is no hop: it decrements no TTL. Its MTU is that of
+its interfaces. Without loss TCP segments cross it in bulk, as on a cable with segmentation offload, so that what is
+counted as one packet here holds up to 64 KiB of them. It carries some 30,000 packets a second, about 400 Mbit/s.
 """
 
 from __future__ import annotations
