@@ -104,7 +104,7 @@ class ProcSockets:
                 columns = line.split()
                 try:
                     message = _message(family, columns)
-                except (IndexError, ValueError, OverflowError, struct.error):
+                except (IndexError, ValueError, struct.error):
                     self._damaged[name] += 1
                     continue
                 yield message, columns[10:]
@@ -167,4 +167,7 @@ def _endpoint(family: int, text: str) -> tuple[int, bytes]:
     if len(digits) != (8 if family == diag.AF_INET else 32):
         raise ValueError(text)
     words = [int(digits[at : at + 8], 16) for at in range(0, len(digits), 8)]
-    return diag.raw_port(int(port, 16)), _WORDS.pack(*words, *[0] * (4 - len(words)))
+    number = int(port, 16)
+    if number > 0xFFFF:
+        raise ValueError(text)
+    return diag.raw_port(number), _WORDS.pack(*words, *[0] * (4 - len(words)))
