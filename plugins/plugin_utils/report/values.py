@@ -16,6 +16,8 @@ count, percent, endpoint, process = (FORMATS[name] for name in ("count", "percen
 # What a name ends with, by the conventions of the facts, and how such a value is written.
 _UNITS = {"_per_s": "per_s", "_ms": "ms", "_s": "s", "_mbps": "mbps", "_bytes": "bytes"}
 _SHARES = ("usage", "ratio", "share")
+# Numbers that name something and count nothing.
+_NAMES = ("pid", "port", "uid")
 _LISTED = 4
 _LIMIT = 200
 
@@ -38,13 +40,19 @@ def _told(name: str, value: Any) -> tuple[str, str]:
             return _label(name.removesuffix(suffix)), FORMATS[unit](value)
     if name.endswith(_SHARES) and is_number(value):
         return _label(name), percent(value)
+    if name in _NAMES or (_known(name) and isinstance(value, (int, list))):
+        # To be copied, not to be read.
+        return _label(name), sentence(" ".join(map(str, value)) if isinstance(value, list) else value, _LIMIT)
     return _label(name), sentence(_text(value), _LIMIT)
 
 
+def _known(name: str) -> bool:
+    """Names of kernel parameters and counters, which people search for."""
+    return name.startswith(("tcp_", "net.", "ip_", "nf_", "rmem", "wmem")) or not name.islower()
+
+
 def _label(name: str) -> str:
-    # Names of kernel parameters and counters stay as they are, for people search for them.
-    known = name.startswith(("tcp_", "net.", "ip_", "nf_", "rmem", "wmem")) or not name.islower()
-    return sentence(name if known else name.replace("_", " "), _LIMIT)
+    return sentence(name if _known(name) else name.replace("_", " "), _LIMIT)
 
 
 def _text(value: Any) -> str:
