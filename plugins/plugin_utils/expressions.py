@@ -160,7 +160,7 @@ def _kernel_at_least(release: str, wanted: str) -> bool:
 def _version(text: str) -> list[int]:
     """Major and minor number of a kernel release."""
     parts = text.replace("-", ".").split(".")[:2]
-    return [int(part) if part.isdigit() else 0 for part in parts]
+    return [int(part) if part.isascii() and part.isdigit() and len(part) < 9 else 0 for part in parts]
 
 
 def _scope(address: str) -> str | None:

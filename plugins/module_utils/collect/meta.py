@@ -11,10 +11,13 @@ from typing import NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_text
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, number, read_text, shown
 from ansible_collections.nettriage.linux.plugins.module_utils.version import VERSION
 
 SCHEMA = 1
+
+# A kernel release has at most 64 characters, a boot id 36.
+_MAX_LINE = 255
 
 # Bits of CapEff: include/uapi/linux/capability.h.
 _CAPABILITIES = {"dac_read_search": 2, "net_admin": 12, "net_raw": 13, "sys_ptrace": 19, "sys_admin": 21}
@@ -91,7 +94,7 @@ def container(host: Host) -> str | None:
         return "wsl"
     for entry in _text(host.proc("1/environ")).split("\0"):
         if entry.startswith("container="):
-            return _clean(entry[len("container=") :]) or "other"
+            return shown(entry[len("container=") :]) or "other"
     if host.live:
         root = "/" if host.procfs == "/proc" else host.proc("1", "root")
         named = _line(os.path.join(root, "run/systemd/container"))
@@ -111,14 +114,16 @@ def _kernel(host: Host) -> str | None:
     recorded = _line(host.proc("sys/kernel/osrelease"))
     if recorded is None:
         words = _text(host.proc("version")).split()  # Linux version 6.1.0-44-amd64 (...)
-        recorded = _clean(words[2]) if len(words) > 2 else None
+        recorded = shown(words[2]) if len(words) > 2 else None
     return recorded if recorded or not host.live else os.uname().release
 
 
 def _uptime_s(host: Host) -> float | None:
     text = _text(host.proc("uptime")).partition(" ")[0]
-    seconds = text.replace(".", "", 1)
-    return float(text) if seconds.isascii() and seconds.isdigit() else None
+    try:
+        return float(text) if number(text.replace(".", "", 1)) >= 0 else None
+    except ValueError:
+        return None
 
 
 def _cpus(host: Host) -> int | None:
@@ -140,15 +145,11 @@ def _text(path: str) -> str:
 
 
 def _line(path: str) -> str | None:
-    return _clean(_text(path).strip()) or None
+    return shown(_text(path).strip())[:_MAX_LINE] or None
 
 
 def _field(path: str, name: str) -> str | None:
-    for line in _text(path).split("\n"):
+    for line in _text(path).split("\n")[:-1]:
         if line.startswith(name):
             return (line[len(name) :].split() or [""])[0]
     return None
-
-
-def _clean(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

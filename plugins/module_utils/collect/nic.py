@@ -18,10 +18,10 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.ethtool imp
     Settings,
     down_reasons,
 )
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, shown
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.proc_net import group_deltas, per_second
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.qdisc import Qdisc
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.rtnetlink import Link, shown
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.rtnetlink import Link
 
 _SHOWN_ADDRESSES = 10
 _SHOWN_NAMES = 20

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_text
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_text, shown
 
 _USED_NAMESERVERS = 3  # MAXNS
 _DEFAULT_NAMESERVER = "127.0.0.1"
@@ -90,7 +90,7 @@ def facts(host: Host, before: Sample | None, now: Sample, window: Window) -> Fac
     return {
         "available": True,
         "limited": limited,
-        "path": _clean(now.path),
+        "path": shown(now.path),
         "nameservers": found.nameservers[:_USED_NAMESERVERS] or [_DEFAULT_NAMESERVER],
         "nameservers_ignored": found.nameservers[_USED_NAMESERVERS:],
         "search": search,
@@ -125,9 +125,9 @@ def parse(text: str) -> Configuration:
             else:
                 damage.append(f"line {number}: no address after nameserver")
         elif keyword == "domain":
-            search = [_clean(word) for word in rest.split()[:1]] or search
+            search = [shown(word) for word in rest.split()[:1]] or search
         elif keyword == "search":
-            search = [_clean(word) for word in rest.split()] or search
+            search = [shown(word) for word in rest.split()] or search
         elif keyword == "options":
             for word in rest.split():
                 _take_option(options, word)
@@ -150,9 +150,7 @@ def _address(rest: str) -> str | None:
     address, percent, zone = word.partition("%")
     try:
         if ":" in address:
-            return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, address)) + _clean(
-                percent + zone
-            )
+            return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, address)) + shown(percent + zone)
         # glibc takes the short forms of inet_aton(3) too, but nothing after the address.
         # ("192.0.2.1\r" of a DOS file is none).
         return (
@@ -186,7 +184,7 @@ def _place(host: Host, limited: list[str]) -> tuple[str, str]:
     directory = host.etc
     if host.live and directory == "/etc":
         if host.netns is not None:
-            limited.append(f"who lives in netns {_clean(host.netns)} is not known, so this is the host's own {_FILE}")
+            limited.append(f"who lives in netns {shown(host.netns)} is not known, so this is the host's own {_FILE}")
         elif host.procfs != "/proc" and _same_network(host):
             # A container that sees the host's proc and shares its network: the host's names are meant, not its own.
             directory = host.proc("1", "root", "etc")
@@ -217,10 +215,6 @@ def _hostname(host: Host, root: str) -> str | None:
     if host.live and root != "/":
         return None  # procfs shows the reader's own name, not that of another UTS namespace.
     try:
-        return _clean(read_text(host.proc("sys/kernel/hostname")).strip())
+        return shown(read_text(host.proc("sys/kernel/hostname")).strip())
     except Unavailable:
         return None
-
-
-def _clean(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

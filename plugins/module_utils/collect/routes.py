@@ -11,11 +11,11 @@ from typing import Any, Callable, NamedTuple
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import neighbours, route_files, rtnetlink
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text, shown
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.neighbours import Neighbours, Table
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink import Netlink
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.proc_net import cpu_table
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.rtnetlink import Default, Routes, Rule, shown
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.rtnetlink import Default, Routes, Rule
 
 _IPV4, _IPV6 = socket.AF_INET.value, socket.AF_INET6.value
 _ALL = -1
@@ -95,15 +95,18 @@ def _release() -> tuple[int, ...]:
 
 
 def _recorded(host: Host, reason: str) -> Sample:
-    found = route_files.read_routes(host)
+    found, damage = route_files.read_routes(host)
     if not found:
         raise Unavailable(f"{reason}; and neither net/route nor net/ipv6_route can be read")
-    limited = [f"{reason}; rules, tables other than main, IPv6 neighbours and the way out are not known"]
+    limited = [f"{reason}; rules, tables other than main, IPv6 neighbours and the way out are not known", *damage]
     arp: list[tuple[str, str, str]] = []
     seen: dict[int, int] = {}
     try:
-        arp = route_files.parse_arp(read_text(host.net("arp")))
-        seen[_IPV4] = sum(state == "permanent" for __, __, state in arp)
+        arp, damaged = route_files.parse_arp(read_text(host.net("arp")))
+        if damaged:
+            limited.append(f"net/arp: {damaged} lines are damaged")
+        if arp or not damaged:
+            seen[_IPV4] = sum(state == "permanent" for __, __, state in arp)
     except Unavailable as error:
         limited.append(str(error))
     rp_filter = route_files.rp_filters(host)
@@ -307,7 +310,7 @@ def _filters(now: Sample) -> list[dict[str, Any]]:
     rows = []
     for ifindex, value in now.rp_filter.items():
         if ifindex in now.names:
-            effective = value if overall is None else max(value, overall)
+            effective = None if overall is None else max(value, overall)
             key = ifindex not in routed, effective == value, effective != 1, ifindex
             row = {"interface": _name(now, ifindex), "all": overall, "value": value, "effective": effective}
             rows.append((key, row))

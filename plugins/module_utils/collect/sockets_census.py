@@ -15,7 +15,13 @@ from typing import Any, Iterable, NamedTuple, Tuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sock_diag as diag
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import (
+    Host,
+    number,
+    read_int,
+    read_text,
+    shown,
+)
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink import Batch
 
 # (family and state as they lie in memory, port and addresses as they lie in memory)
@@ -57,12 +63,13 @@ def read_ports(host: Host) -> Ports:
     """The range that connect() takes local ports from, less what is reserved."""
     low = high = capacity = reserved = None
     try:
-        low, high = (int(word) for word in read_text(host.proc("sys/net/ipv4/ip_local_port_range")).split())
-        capacity = max(0, high - low + 1)
+        first, last = map(number, read_text(host.proc("sys/net/ipv4/ip_local_port_range")).split())
+        if 0 < first <= last < 65536:
+            low, high, capacity = first, last, last - first + 1
     except (Unavailable, ValueError):
-        low = high = None
+        pass
     try:
-        reserved = read_text(host.proc("sys/net/ipv4/ip_local_reserved_ports")).strip()
+        reserved = shown(read_text(host.proc("sys/net/ipv4/ip_local_reserved_ports")).strip())
         if low is not None and high is not None and capacity is not None:
             capacity -= len({port for part in reserved.split(",") for port in _span(part, low, high)})
     except (Unavailable, ValueError):
@@ -72,7 +79,7 @@ def read_ports(host: Host) -> Ports:
 
 def _span(part: str, low: int, high: int) -> Iterable[int]:
     first, dash, last = part.partition("-")
-    return range(max(low, int(first)), min(high, int(last if dash else first)) + 1) if first else ()
+    return range(max(low, number(first)), min(high, number(last if dash else first)) + 1) if first else ()
 
 
 class Census:
@@ -109,7 +116,6 @@ class Census:
         self.bound: int | None = 0
         self.cut: set[str] = set()
         first, last = (ports.low, ports.high) if ports.low is not None and ports.high is not None else (1, 0)
-        first, last = max(0, first), min(65535, last)
         kinds = bytearray([_OUTSIDE]) * 65536
         kinds[first : last + 1] = bytes([_IN_RANGE]) * (last + 1 - first)
         self._ephemeral = _by_raw_port(kinds)

@@ -9,7 +9,7 @@ from typing import List, NamedTuple, Union
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sysctl
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, number, shown
 
 Value = Union[int, List[int], List[str], str, None]
 
@@ -93,9 +93,9 @@ def parse(key: str, text: str | None) -> Value:
     if text is None:
         return None
     if key in _TEXTS:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return shown(text)
     if key in _WORD_LISTS:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split()
+        return shown(text).split()
     if key in _NUMBER_LISTS:
-        return [int(word) for word in text.split()]
-    return int(text)
+        return [number(word) for word in text.split()]
+    return number(text)

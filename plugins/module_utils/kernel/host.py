@@ -89,6 +89,6 @@ def number(text: str) -> int:
     return int(text)
 
 
-def printable(text: str) -> str:
-    """*text* of :func:`read_text` as facts can carry it: JSON has no place for bytes that are no UTF-8."""
+def shown(text: str) -> str:
+    """*text* of :func:`read_text` as it may stand in facts: JSON has no place for bytes that are no UTF-8."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

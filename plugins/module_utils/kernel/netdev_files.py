@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.ethtool import Settings, known_speed
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text, shown
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.route_files import read_routes
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.rtnetlink import IFF_UP, STATISTICS, Link
 
@@ -41,9 +41,11 @@ def read(host: Host) -> tuple[list[FileDevice], list[str]]:
     sysfs shows the network namespace in which it was mounted, which need not be the one that is looked into, so it is
     read only where it was recorded with the rest.
 
-    :raises Unavailable: there is no ``/proc/net/dev``.
+    :raises Unavailable: there is no ``/proc/net/dev``, or nothing in it can be read.
     """
     counters, damaged = parse_dev(read_text(host.net("dev")))
+    if not counters:
+        raise Unavailable(f"{host.net('dev')} tells no interface")
     limited = [f"net/dev: {damaged} lines are damaged"] if damaged else []
     recorded = not host.live and not os.path.ismount(host.sysfs)
     found = [_interface(host, number, name, counters[name], recorded) for number, name in enumerate(counters, 1)]
@@ -85,7 +87,7 @@ def _interface(host: Host, number: int, name: str, folded: dict[str, int], recor
 
     def text_in(file: str) -> str | None:
         try:
-            return printable(read_text(os.path.join(directory, file)).strip()) or None
+            return shown(read_text(os.path.join(directory, file)).strip()) or None
         except Unavailable:
             return None
 
@@ -131,6 +133,6 @@ def _kind(directory: str, uevent: str) -> str | None:
 
 def routed(host: Host, links: list[Link]) -> set[int] | None:
     """The interfaces that a default route leads out of; ``None`` where no file tells."""
-    families = read_routes(host)
+    families, __ = read_routes(host)
     names = {route.interface for routes in families.values() for route in routes if route.default}
     return {link.ifindex for link in links if link.name in names} if families else None

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Dict, NamedTuple, Optional
 
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import number
+
 Table = Dict[str, Dict[str, int]]
 Deltas = Dict[str, Dict[str, Optional[int]]]
 
@@ -23,7 +25,7 @@ GAUGES = {
 # softnet_stat: the columns that have a meaning everywhere, and those that came later.
 _PROCESSED, _DROPPED, _SQUEEZED, _RECEIVED_RPS, _FLOW_LIMIT, _CPU = 0, 1, 2, 9, 10, 12
 _U32 = 1 << 32
-_MAX_DIGITS, _MAX_HEX_DIGITS = 20, 16
+_MAX_HEX_DIGITS = 16
 
 
 class Softnet(NamedTuple):
@@ -53,11 +55,11 @@ def paired_lines(text: str) -> tuple[Table, list[str]]:
     group = ""
     names: list[str] | None = None
     lines = text.split("\n")
-    for number, line in enumerate(lines):
+    for at, line in enumerate(lines):
         label, colon, rest = line.partition(":")
         if not (colon and _is_name(label)):
             if line:
-                damage.append(f"line {number + 1} has no group")
+                damage.append(f"line {at + 1} has no group")
             continue
         if names is None or label != group:
             if names is not None:
@@ -65,7 +67,7 @@ def paired_lines(text: str) -> tuple[Table, list[str]]:
             group, names = label, rest.split()
             continue
         values = rest.split()
-        if number == len(lines) - 1:
+        if at == len(lines) - 1:
             # A line that lost its end may have lost digits of its last number.
             values = values[:-1]
         if len(values) != len(names):
@@ -199,10 +201,12 @@ def _damaged_lines(count: int) -> list[str]:
 
 def _put(fields: dict[str, int], name: str, value: str) -> bool:
     """Take *value* if it is a number of at most 64 bits and *name* is one that the kernel could have written."""
-    digits = value[1:] if value[:1] == "-" else value
-    if not (_is_name(name) and digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
+    if not _is_name(name):
         return False
-    fields[name] = int(value)
+    try:
+        fields[name] = number(value)
+    except ValueError:
+        return False
     return True
 
 

@@ -173,11 +173,6 @@ def text(data: bytes | bytearray, at: tuple[int, int] | None) -> str | None:
     return bytes(data[at[0] : at[1]]).split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
 
 
-def shown(name: str) -> str:
-    """*name* as it may stand in facts: what is no UTF-8 is replaced."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def address(family: int, data: bytes | bytearray, at: tuple[int, int] | None) -> str | None:
     """Canonical text of an address attribute; an IPv4-mapped one is shown as IPv4."""
     if at is None or at[1] - at[0] != _ADDRESS_SIZE.get(family):

@@ -167,7 +167,7 @@ def test_one_damaged_file_does_not_cost_the_others(tmp_path: Any) -> None:
     (root / "net/stat/arp_cache").write_bytes(b"entries table_fulls\nzz 0\n0000000")
     found = facts(routes.sample(Host(str(root), str(tmp_path))))
     assert found["counts"]["ipv4"] == 3
-    assert found["neighbours"]["ipv4"]["total"] == 0
+    assert found["neighbours"]["ipv4"]["total"] is None
     assert found["neighbours"]["ipv4"]["table_fulls"] is None
     assert any("arp_cache" in sentence for sentence in found["limited"])
 

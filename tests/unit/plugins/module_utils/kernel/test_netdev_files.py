@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -70,7 +71,8 @@ def test_without_the_file_nothing_is_known(tmp_path) -> None:  # type: ignore[no
 
 
 def test_recorded_routes() -> None:
-    found = route_files.read_routes(host("3.10"))
+    found, limited = route_files.read_routes(host("3.10"))
+    assert limited == []
     assert found[2] == [
         FileRoute("eth0", True, "192.168.0.1", 100),
         FileRoute("eth0", False, None, 100),
@@ -82,11 +84,38 @@ def test_recorded_routes() -> None:
 
 def test_recorded_arp() -> None:
     with open(os.path.join(FIXTURES, "3.10/proc/net/arp"), encoding="ascii") as file:
-        assert route_files.parse_arp(file.read()) == [
-            ("eth0", "192.168.0.1", "incomplete"),
-            ("eth0", "192.168.0.7", "complete"),
-            ("eth0", "192.168.0.9", "permanent"),
-        ]
+        assert route_files.parse_arp(file.read()) == (
+            [
+                ("eth0", "192.168.0.1", "incomplete"),
+                ("eth0", "192.168.0.7", "complete"),
+                ("eth0", "192.168.0.9", "permanent"),
+            ],
+            0,
+        )
+
+
+@pytest.mark.parametrize("parse", [route_files.parse_route, route_files.parse_arp])
+def test_an_empty_file_is_damaged_where_the_kernel_prints_a_heading(parse: Callable[[str], Any]) -> None:
+    assert parse("") == ([], 1)
+    assert parse("Iface\n") == ([], 0)
+
+
+@pytest.mark.parametrize("content", ["", "Inter-| Receive\n face |bytes\n", "eth0: 1"])
+def test_a_file_without_any_interface_tells_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/dev").write_text(content)
+    with pytest.raises(Unavailable, match="tells no interface"):
+        netdev_files.read(Host(str(tmp_path), str(tmp_path)))
+
+
+def test_a_damaged_file_of_routes_tells_no_number_of_them(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/route").write_text("")
+    (tmp_path / "net/ipv6_route").write_text("")
+    assert route_files.read_routes(Host(str(tmp_path), str(tmp_path))) == (
+        {10: []},
+        ["net/route: 1 lines are damaged"],
+    )
 
 
 @given(st.text(alphabet=st.sampled_from("eth0: \t|\n0123456789abcdefxF-*."), max_size=200))
@@ -101,13 +130,17 @@ def test_anything_may_stand_in_the_files(content: str) -> None:
 
 @pytest.mark.parametrize("file", ["route", "ipv6_route", "arp", "dev"])
 def test_a_file_cut_anywhere_gives_only_whole_lines(file: str) -> None:
-    parsers: dict[str, Callable[[str], list[Any]]] = {
+    parsers: dict[str, Callable[[str], tuple[Any, int]]] = {
         "route": route_files.parse_route,
         "ipv6_route": route_files.parse_ipv6_route,
         "arp": route_files.parse_arp,
-        "dev": lambda content: list(netdev_files.parse_dev(content)[0].items()),
+        "dev": netdev_files.parse_dev,
     }
-    parse = parsers[file]
+
+    def parse(content: str) -> list[Any]:
+        found, __ = parsers[file](content)
+        return list(found.items() if isinstance(found, dict) else found)
+
     with open(os.path.join(FIXTURES, "3.10/proc/net", file), encoding="ascii") as opened:
         content = opened.read()
     whole = parse(content)

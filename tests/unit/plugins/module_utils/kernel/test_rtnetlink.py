@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import rtnetlink
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import shown
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink import (
     HEADER_SIZE,
     Batch,
@@ -132,7 +133,7 @@ def test_a_hostile_name_survives_and_can_be_given_back() -> None:
     link = rtnetlink.parse_link(message)
     assert link is not None
     assert link.name.encode("utf-8", "surrogateescape") == b"a\n\xff"
-    assert json.loads(json.dumps(rtnetlink.shown(link.name)).encode("utf-8")) == "a\n\ufffd"
+    assert json.loads(json.dumps(shown(link.name)).encode("utf-8")) == "a\n\ufffd"
 
 
 def test_recorded_addresses() -> None:
@@ -263,7 +264,7 @@ def test_damaged_messages_are_survived(case: tuple[str, bytes], data: st.DataObj
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     made: Any = PARSERS[name](bytes(damaged))
     if made is not None and name == "links":
-        json.dumps({**made.counters, rtnetlink.shown(made.name): made.operstate}).encode("utf-8")
+        json.dumps({**made.counters, shown(made.name): made.operstate}).encode("utf-8")
 
 
 @given(st.binary(max_size=200))
