@@ -60,11 +60,13 @@ class Audit:
 
 
 class AuditOne(Protocol):
-    def __call__(self, namespace: Namespace, **options: Any) -> Audit: ...
+    def __call__(self, namespace: Namespace, **options: Any) -> Audit:
+        """See :func:`audit`."""
 
 
 class AuditMany(Protocol):
-    def __call__(self, *namespaces: Namespace, **options: Any) -> list[Audit]: ...
+    def __call__(self, *namespaces: Namespace, **options: Any) -> list[Audit]:
+        """See :func:`audits`."""
 
 
 def text(finding: dict[str, Any]) -> str:

@@ -16,7 +16,8 @@ from tests.tools.checkout import ROOT, files
 class Run(Protocol):
     def __call__(
         self, *command: str, cwd: str | pathlib.Path = ROOT, check: bool = True, **env: str
-    ) -> subprocess.CompletedProcess[str]: ...
+    ) -> subprocess.CompletedProcess[str]:
+        """Run *command* with *env* added to the environment; with *check* it has to succeed."""
 
 
 def read(name: str) -> str:

@@ -33,9 +33,11 @@ class Subset(Protocol):
     where there is one, the first. Both raise :class:`Unavailable` with the reason.
     """
 
-    def sample(self, host: Host) -> Any: ...
+    def sample(self, host: Host) -> Any:
+        """What the kernel says now."""
 
-    def facts(self, host: Host, before: Any | None, now: Any, window: Window) -> Facts: ...
+    def facts(self, host: Host, before: Any | None, now: Any, window: Window) -> Facts:
+        """What that means, and what has changed since *before*."""
 
 
 class _Taken(NamedTuple):
