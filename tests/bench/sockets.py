@@ -34,14 +34,14 @@ PORT = 81
 PER_DESTINATION = 25_000
 PER_PROCESS = 8_000
 
-_PRELUDE = f"""
+PRELUDE = f"""
 import sys
 sys.path.insert(0, {COLLECTIONS!r})
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
 """
 # What the guides' pipelines show: states, destinations and listen queues, nobody named. A process of its own.
 SUMMARY = (
-    _PRELUDE
+    PRELUDE
     + """
 from ansible_collections.nettriage.linux.plugins.module_utils.collect import sockets_sample, sockets_tables
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_census import Census, read_ports
@@ -65,7 +65,7 @@ if len(sys.argv) > 1:
 )
 # The whole subset with owners and quality.
 SUBSET = (
-    _PRELUDE
+    PRELUDE
     + """
 import json
 from ansible_collections.nettriage.linux.plugins.module_utils.collect import sockets
@@ -76,7 +76,7 @@ json.dump(sockets.facts(host, None, sockets.sample(host), Window(None, 10)), sys
 )
 # tcp_info of every established connection, asked for and made into quality; seconds of it.
 QUALITY = (
-    _PRELUDE
+    PRELUDE
     + """
 import time
 from ansible_collections.nettriage.linux.plugins.module_utils.collect import sockets_quality, sockets_sample
@@ -115,15 +115,14 @@ class Goal(NamedTuple):
 
 
 @contextlib.contextmanager
-def sockets(time_wait: int, pairs: int) -> Iterator[None]:
-    """This process in a namespace with so many TIME_WAIT and pairs of established sockets."""
+def namespace(argv: list[str]) -> Iterator[None]:
+    """This process in a namespace in which *argv* made what is measured and keeps it until the end."""
     name = f"nt-bench-{os.getpid()}"
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
         namespaces.enter(Host(), name)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        argv = [sys.executable, __file__, "--make", f"{time_wait},{pairs}"]
         # It and its children leave when their standard input ends.
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as maker:
             assert maker.stdout is not None
@@ -134,6 +133,11 @@ def sockets(time_wait: int, pairs: int) -> Iterator[None]:
         namespaces.switch(home, Host())
         os.close(home)
         subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+def sockets(time_wait: int, pairs: int) -> contextlib.AbstractContextManager[None]:
+    """This process in a namespace with so many TIME_WAIT and pairs of established sockets."""
+    return namespace([sys.executable, __file__, "--make", f"{time_wait},{pairs}"])
 
 
 def make(time_wait: int, pairs: int) -> None:

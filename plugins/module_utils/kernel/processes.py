@@ -14,6 +14,7 @@ from typing import Collection, NamedTuple
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import cgroups
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
 
+_NUMBERS = [str(number) for number in range(1024)]
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -77,9 +78,18 @@ def _links(directory: str) -> set[str]:
     """What the descriptors in *directory* lead to."""
     opened = os.open(directory, _DIRECTORY)
     try:
+        read = functools.partial(os.readlink, dir_fd=opened)
+        # The directory's size is the number of open descriptors (Linux 6.2). Mostly they have the lowest numbers:
+        # then they need not be listed, which is a third of the work.
+        size = os.fstat(opened).st_size
+        if 0 < size <= len(_NUMBERS):
+            try:
+                return set(map(read, _NUMBERS[:size]))
+            except FileNotFoundError:
+                pass
         names = os.listdir(opened)
         try:
-            return set(map(functools.partial(os.readlink, dir_fd=opened), names))
+            return set(map(read, names))
         except OSError:  # one was closed meanwhile
             return {link for link in (_link(name, opened) for name in names) if link}
     finally:

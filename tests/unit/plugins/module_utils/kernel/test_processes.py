@@ -75,6 +75,17 @@ def test_a_descriptor_that_is_closed_meanwhile_costs_only_itself(host: Host, mon
     assert processes.holders(host, [101, 102]).pids == {101: [10], 102: [11]}
 
 
+def test_descriptors_with_gaps_between_are_found() -> None:
+    first, second = socket.socket(), socket.socket()
+    with second:
+        high = os.dup2(second.fileno(), 900)
+        first.close()
+        try:
+            assert processes.holders(Host(), [os.fstat(high).st_ino]).pids == {os.fstat(high).st_ino: [os.getpid()]}
+        finally:
+            os.close(high)
+
+
 def test_sockets_of_a_process_by_pid_and_by_name(host: Host) -> None:
     assert processes.sockets_of(host, "10") == {100, 101}
     assert processes.sockets_of(host, "server") == {100, 101, 102}
