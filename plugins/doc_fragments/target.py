@@ -43,3 +43,26 @@ options:
     type: int
     default: 10
 """
+
+    # Modules that send packets to targets.
+    PROBE = r"""
+options:
+  targets:
+    description:
+      - Host names or addresses, at most 64. All of them are probed at the same time.
+      - A name that cannot be resolved is a result, and no failure of the module.
+    type: list
+    elements: str
+    required: true
+  family:
+    description:
+      - Which address of a target to probe. V(any) is the one that the system prefers, V(both) is one of each family.
+    type: str
+    choices: [any, both, ipv4, ipv6]
+    default: any
+  time_limit:
+    description:
+      - After so many seconds the module ends with what is known by then.
+    type: float
+    default: 60
+"""
