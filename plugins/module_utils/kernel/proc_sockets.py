@@ -28,7 +28,8 @@ _SO_ACCEPTCON = 0x10000
 class ProcSockets:
     """Reads ``/proc/net/{tcp,tcp6,udp,udp6,unix}`` of *host*.
 
-    Lines that cannot be understood are left out and counted.
+    Lines that cannot be understood are left out and counted, as is a last one without its end, which may have lost
+    digits.
     """
 
     source = "procfs"
@@ -82,6 +83,7 @@ class ProcSockets:
         self._damaged["unix"] = 0
         for line in _lines(self._host.net("unix")):
             try:
+                _require_whole(line)
                 listening += bool(int(line.split(None, 4)[3], 16) & _SO_ACCEPTCON)
             except (IndexError, ValueError):
                 self._damaged["unix"] += 1
@@ -94,15 +96,18 @@ class ProcSockets:
         for family, name in ((diag.AF_INET, protocol), (diag.AF_INET6, protocol + "6")):
             try:
                 lines = _lines(self._host.net(name))
-            except Unavailable:
+            except Unavailable as error:
                 if family == diag.AF_INET:
                     raise
-                continue  # IPv6 is off
+                # Without the file, IPv6 is off.
+                self._damaged[name] = int(not isinstance(error.__cause__, FileNotFoundError))
+                continue
             self._damaged[name] = 0
             for line in lines:
                 # The first column widens at 10000 lines: columns are found by blanks, not by place.
                 columns = line.split()
                 try:
+                    _require_whole(line)
                     message = _message(family, columns)
                 except (IndexError, ValueError, struct.error):
                     self._damaged[name] += 1
@@ -113,13 +118,16 @@ class ProcSockets:
 def _lines(path: str) -> Iterator[str]:
     """The lines below the heading, one by one: a busy host has hundreds of megabytes.
 
-    :raises Unavailable: the file cannot be read.
+    :raises Unavailable: the file cannot be read, or has not even its heading.
     """
     try:
         file = open(path, encoding="ascii", errors="replace")  # noqa: SIM115 (closed by the generator)
-        file.readline()
+        heading = file.readline()
     except OSError as error:
         raise Unavailable(why(error, path)) from error
+    if not heading.endswith("\n"):
+        file.close()
+        raise Unavailable(f"{path} is damaged: it has no heading")
     return _rest(file, path)
 
 
@@ -129,6 +137,12 @@ def _rest(file: IO[str], path: str) -> Iterator[str]:
             yield from file
         except OSError as error:
             raise Unavailable(why(error, path)) from error
+
+
+def _require_whole(line: str) -> None:
+    """:raises ValueError: *line* lost its end."""
+    if not line.endswith("\n"):
+        raise ValueError(line)
 
 
 def _message(family: int, columns: list[str]) -> bytes:

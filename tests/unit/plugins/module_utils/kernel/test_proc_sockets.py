@@ -116,8 +116,8 @@ def test_rubbish_never_breaks_it(tmp_path_factory: pytest.TempPathFactory, first
         tmp_path_factory.mktemp("proc"),
         tcp=HEAD + first.encode("utf-8", "replace").decode(),
         tcp6=second.encode("utf-8", "replace").decode(),
-        udp=first.encode("utf-8", "replace").decode(),
-        unix=second.encode("utf-8", "replace").decode(),
+        udp=HEAD + first.encode("utf-8", "replace").decode(),
+        unix=HEAD + second.encode("utf-8", "replace").decode(),
     )
     rows(source)
     source.udp(5)
@@ -126,7 +126,32 @@ def test_rubbish_never_breaks_it(tmp_path_factory: pytest.TempPathFactory, first
 
 @given(st.data())
 def test_damaged_recordings_never_break_it(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    text = (pathlib.Path(FIXTURES) / "6.18/proc/net/tcp").read_text(encoding="ascii")[:1500]
+    head, __, text = (pathlib.Path(FIXTURES) / "6.18/proc/net/tcp").read_text(encoding="ascii")[:1500].partition("\n")
     at = data.draw(st.integers(0, len(text) - 1))
     damaged = text[:at] + data.draw(st.text(st.characters(max_codepoint=255), max_size=3)) + text[at + 2 :]
-    assert len(rows(tree(tmp_path_factory.mktemp("proc"), tcp=damaged))) <= 12
+    assert len(rows(tree(tmp_path_factory.mktemp("proc"), tcp=f"{head}\n{damaged}"))) <= 12
+
+
+@pytest.mark.parametrize("name", ["tcp", "udp", "unix"])
+def test_a_file_cut_anywhere_gives_only_whole_lines(tmp_path: pathlib.Path, name: str) -> None:
+    text = (pathlib.Path(FIXTURES) / "6.18/proc/net" / name).read_text(encoding="ascii")[:1200]
+
+    def read(content: str) -> list[object]:
+        source = tree(tmp_path, **{name: content})
+        if name == "unix":
+            return list(source.unix())
+        return list(rows(source) if name == "tcp" else source.udp(9)[1])
+
+    for length in range(len(text)):
+        whole = text[:length].rpartition("\n")[0]
+        if not whole:
+            with pytest.raises(Unavailable, match="no heading"):
+                read(text[:length])
+        else:
+            assert read(text[:length]) == read(whole + "\n"), length
+
+
+def test_a_damaged_file_of_ipv6_is_told(tmp_path: pathlib.Path) -> None:
+    source = tree(tmp_path, tcp=HEAD + LINE.format(sl=0, port=1, st=1, ino=1), tcp6="")
+    assert len(rows(source)) == 1
+    assert source.damaged == 1
