@@ -53,13 +53,13 @@ def make(processes: int) -> None:
         if not os.fork():
             address = listener.getsockname()
             os.closerange(3, hard)
-            files = [os.open("/dev/null", os.O_RDONLY) for _ in range(DESCRIPTORS - CONNECTIONS - 3)]
-            clients = [socket.create_connection(address) for _ in range(CONNECTIONS)]
+            files = [os.open("/dev/null", os.O_RDONLY) for __ in range(DESCRIPTORS - CONNECTIONS - 3)]
+            clients = [socket.create_connection(address) for __ in range(CONNECTIONS)]
             if number % 4 == 0:  # not every process has its descriptors without a gap
                 os.close(files[0])
             sys.stdin.read()
             os._exit(len(clients) - CONNECTIONS)
-        accepted += [listener.accept()[0] for _ in range(CONNECTIONS)]
+        accepted += [listener.accept()[0] for __ in range(CONNECTIONS)]
     print("ready", flush=True)
     sys.stdin.read()
 

@@ -103,9 +103,9 @@ def set_hops(made: socket.socket, hops: int) -> None:
 def read_errors(made: socket.socket) -> list[QueuedError]:
     """Everything that is in the queue; does not wait."""
     found = []
-    for _ in range(_MOST):
+    for __ in range(_MOST):
         try:
-            payload, control, _, _ = made.recvmsg(128, 512, _MSG_ERRQUEUE | socket.MSG_DONTWAIT)
+            payload, control, __, __ = made.recvmsg(128, 512, _MSG_ERRQUEUE | socket.MSG_DONTWAIT)
         except OSError:
             break
         error = parse_error(payload, control)
@@ -120,7 +120,7 @@ def parse_error(payload: bytes, control: list[tuple[int, int, bytes]]) -> Queued
         if (level, kind) in ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)):
             if len(data) < _EXTENDED_ERR.size:
                 return None
-            number, origin, icmp_type, code, info, _ = _EXTENDED_ERR.unpack_from(data)
+            number, origin, icmp_type, code, info, __ = _EXTENDED_ERR.unpack_from(data)
             offender = _sockaddr(data[_EXTENDED_ERR.size :])
             return QueuedError(number, origin, icmp_type, code, info, offender, payload, stamp(control))
     return None
@@ -149,7 +149,7 @@ def stamp(control: list[tuple[int, int, bytes]]) -> int:
 def answer(error: QueuedError, number: int | None, destination: str) -> Answer | None:
     """What *error* says about probe *number*; ``None`` where that is nothing about its way.
 
-    :param destination: the probe's; only its own "port unreachable" means that it was reached.
+    :param destination: the probe's; what it says itself, mostly "port unreachable", means that it was reached.
     """
 
     def made(kind: str, mtu: int = 0, what: str | None = None) -> Answer:
@@ -166,7 +166,7 @@ def answer(error: QueuedError, number: int | None, destination: str) -> Answer |
         if error.type == 3 and error.code == 4:
             return made(TOO_BIG, error.info)
         if error.type == 3:
-            if arrived and error.code in (2, 3):
+            if arrived:
                 return made(REACHED)
             return made(UNREACHABLE, what=_ICMP.get(error.code, f"unreachable, code {error.code}"))
     elif error.origin == _ORIGIN_ICMP6:
@@ -175,7 +175,7 @@ def answer(error: QueuedError, number: int | None, destination: str) -> Answer |
         if error.type == 2:
             return made(TOO_BIG, error.info)
         if error.type == 1:
-            if arrived and error.code == 4:
+            if arrived:
                 return made(REACHED)
             return made(UNREACHABLE, what=_ICMP6.get(error.code, f"unreachable, code {error.code}"))
         if error.type == 4 and arrived:
@@ -255,7 +255,7 @@ class DatagramSender(Sender):
             set_hops(self.socket, hops)
             self._hops = hops
         data = self.packet(number, size)
-        for _ in range(8):
+        for __ in range(8):
             try:
                 self.socket.send(data)
                 return

@@ -83,7 +83,7 @@ class Echo(DatagramSender):
     def number_in(self, quoted: bytes) -> int | None:
         if len(quoted) < _HEAD.size:
             return None
-        kind, _, _, identifier, number = _HEAD.unpack_from(quoted)
+        kind, __, __, identifier, number = _HEAD.unpack_from(quoted)
         if kind not in (self._request, self._reply) or (self._raw and identifier != self._identifier):
             raise LookupError
         return int(number)
@@ -92,7 +92,7 @@ class Echo(DatagramSender):
         found: list[Answer] = []
         while True:
             try:
-                data, control, _, _ = self.socket.recvmsg(128, 256)
+                data, control, __, __ = self.socket.recvmsg(128, 256)
             except OSError:
                 return found
             if self._raw and not self._ipv6:

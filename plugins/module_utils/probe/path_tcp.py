@@ -80,14 +80,14 @@ class Syns(DatagramSender):
         found: list[Answer] = []
         while True:
             try:
-                data, control, _, _ = self.socket.recvmsg(128, 256)
+                data, control, __, __ = self.socket.recvmsg(128, 256)
             except OSError:
                 return found
             if not self._ipv6:
                 data = data[(data[0] & 0x0F) * 4 :] if data else data
             if len(data) < 14:
                 continue
-            source, destination, _, acknowledged, _, flags = struct.unpack_from("!HHIIBB", data)
+            source, destination, __, acknowledged, __, flags = struct.unpack_from("!HHIIBB", data)
             if (source, destination) == (self.port, self._own_port) and flags & (_ACK | _RST):
                 number = self._number((acknowledged - 1) & 0xFFFFFFFF) if flags & _ACK else None
                 found.append(Answer(number, error_queue.REACHED, self.destination, error_queue.stamp(control)))
@@ -135,7 +135,7 @@ class Connects(Sender):
         numbers = {made.fileno(): number for number, made in self._open.items()}
         for descriptor in numbers:
             poll.register(descriptor, select.POLLOUT)
-        for descriptor, _ in poll.poll(0):
+        for descriptor, __ in poll.poll(0):
             answer = self._outcome(numbers[descriptor])
             if answer is not None:
                 found.append(answer)

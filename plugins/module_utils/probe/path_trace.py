@@ -151,7 +151,7 @@ class Trace:
         number = self._guess(answer) if answer.number is None else answer.number
         if number is None or number not in self._flying:
             return
-        at, sent_ns, _ = self._flying.pop(number)
+        at, sent_ns, __ = self._flying.pop(number)
         hop = self._hop(at)
         hop.sent += 1
         hop.answered_by(answer.address)

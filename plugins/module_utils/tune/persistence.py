@@ -211,7 +211,7 @@ class Boot:
             if line.startswith("[") and "]" in line:
                 section = line[1 : line.index("]")]
             elif line and line[0] not in "#;" and "=" in line:
-                name, _, value = line.partition("=")
+                name, __, value = line.partition("=")
                 sections.setdefault(section, []).append((name.strip(), value.split(" #")[0].strip().strip("\"'")))
         return sections
 

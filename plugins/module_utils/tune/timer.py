@@ -36,7 +36,7 @@ def arm(state: State, journal: Journal, seconds: int, run: Run | None) -> dict[s
     if run is not None and os.geteuid() == 0 and os.path.isdir(_SYSTEMD) and _as_first_process(journal):
         unit = f"nettriage-undo-{journal['id']}"
         start = ["systemd-run", "--quiet", f"--unit={unit}", f"--on-active={seconds}s"]
-        code, _, _ = run([*start, "--timer-property=AccuracySec=100ms", *command])
+        code, __, __ = run([*start, "--timer-property=AccuracySec=100ms", *command])
         if code == 0:
             return {"kind": "systemd", "unit": unit}
     pid = _detach([*command, str(seconds)])
@@ -117,7 +117,7 @@ def _detach(command: list[str]) -> int:
     os.waitpid(child, 0)
     # The pipe closes with the exec: what was said until then is all there is to say.
     with os.fdopen(reading, "rb") as pipe:
-        number, _, said = pipe.read().decode("utf-8", "replace").partition(" ")
+        number, __, said = pipe.read().decode("utf-8", "replace").partition(" ")
     if said or not number.isdigit():
         raise Trouble(f"the timer does not start: {said or number}")
     return int(number)

@@ -182,7 +182,7 @@ def _present(run: _Run) -> Result:
     for key, setting in settings.items():
         run.warnings.extend(values.remarks(key, setting.after or ""))
     if request.exclusive and run.net.path is None:
-        text, _ = files.read(request.file, run.files_restored())
+        text, __ = files.read(request.file, run.files_restored())
         others = [key for key in dropin.assigned(text or "") if key not in settings]
         run.settings = {**settings, **_taken_back(run, now, others)}
     return _carry_out(run, now, persist)
@@ -192,7 +192,7 @@ def _absent(run: _Run) -> Result:
     now = run.recover()
     request = run.request
     keys = list(survey.named(list(request.settings), "settings")[0])
-    text, _ = files.read(request.file, run.files_restored()) if run.net.path is None else ("", None)
+    text, __ = files.read(request.file, run.files_restored()) if run.net.path is None else ("", None)
     present = dropin.assigned(text or "")
     last = journals.latest(run.journals)
     if not request.settings:
@@ -206,7 +206,7 @@ def _taken_back(run: _Run, now: Now, keys: list[str]) -> dict[str, Setting]:
 
     :raises Trouble: one of them cannot be written.
     """
-    settings, _ = survey.named(keys, "settings")
+    settings, __ = survey.named(keys, "settings")
     survey.look(now, settings)  # a key that vanished holds nothing to be given back
     last = journals.latest(run.journals)
     problems = []
@@ -449,7 +449,7 @@ def _rolled_back(run: _Run) -> Result:
         files.Rewrite(path, None if found is None else found[0], run.restored.files.get(path), None)
         for path, found in before.items()
     ]
-    file, _ = files.read(run.request.file, run.files_restored()) if run.net.path is None else ("", None)
+    file, __ = files.read(run.request.file, run.files_restored()) if run.net.path is None else ("", None)
     lasting = dropin.assigned(file or "")
     for key, setting in run.settings.items():
         text = lasting.get(key)

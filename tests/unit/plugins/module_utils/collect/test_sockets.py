@@ -500,20 +500,20 @@ def test_the_recorded_dump_makes_whole_facts(host: Host) -> None:
 def test_an_interrupted_dump_is_repeated_then_reported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     tries = []
 
-    def look(_: Host, source: object, census: Census, details: object) -> bool:
+    def look(__: Host, source: object, census: Census, details: object) -> bool:
         tries.append(census)
         return len(tries) < 3
 
     monkeypatch.setattr(sockets_sample, "_look", look)
     source = answering(DONE, *[DONE.replace(b"\1\0\0\0", struct.pack("=I", n), 1) for n in range(2, 6)])
-    monkeypatch.setattr(sockets_sample, "open_source", lambda _: (source, None))
+    monkeypatch.setattr(sockets_sample, "open_source", lambda __: (source, None))
     monkeypatch.setattr(source, "udp", lambda idle: (0, []))
     monkeypatch.setattr(source, "unix", lambda: (0, 0))
     assert sockets_sample.take(host).interrupted is False
     assert len(tries) == 3
     tries.clear()
     monkeypatch.setattr(sockets_sample, "_look", lambda *args: look(*args) or True)
-    monkeypatch.setattr(source, "tcp", lambda *_: iter(()))
+    monkeypatch.setattr(source, "tcp", lambda *__: iter(()))
     assert sockets_sample.take(host).interrupted is True
     assert len(tries) == 3
 
@@ -557,9 +557,9 @@ def test_every_socket_is_counted_once_whatever_its_ports(rows: list[tuple[int, i
         for batch in batches(message(state, ("10.0.0.1", local), ("10.0.0.2", peer))):
             census.add(batch)
     assert sum(census.states) == len(rows)
-    inbound = sum(local in (80, 40050) and state != diag.TIME_WAIT for state, local, _ in rows)
+    inbound = sum(local in (80, 40050) and state != diag.TIME_WAIT for state, local, __ in rows)
     assert sum(census.inbound.values()) == inbound
-    in_range = sum(40000 <= local <= 40099 and local != 40050 for _, local, _ in rows)
+    in_range = sum(40000 <= local <= 40099 and local != 40050 for __, local, __ in rows)
     assert sum(census.in_range.values()) == in_range
 
 

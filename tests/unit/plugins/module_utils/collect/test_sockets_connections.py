@@ -94,7 +94,7 @@ def test_a_wrong_filter_fails_before_anything_is_asked(recorded: Host, monkeypat
 
 
 def test_rows_of_text_have_no_tcp_info(recorded: Host) -> None:
-    (row, *_) = ask(recorded, port=8091, states=["listen"])["connections"]
+    (row, *__) = ask(recorded, port=8091, states=["listen"])["connections"]
     assert (row["accept_queue"], row["backlog"], row["tcp_info"], row["peer_address"]) == (2, None, None, None)
     (row,) = ask(recorded, states=["time_wait"], limit=1)["connections"]
     assert (row["timer"], row["inode"], row["uid"]) == ("time_wait", None, None)
@@ -104,7 +104,7 @@ def test_rows_of_text_have_no_tcp_info(recorded: Host) -> None:
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
-        server, _ = listener.accept()
+        server, __ = listener.accept()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         with client, server:
             yield client, server

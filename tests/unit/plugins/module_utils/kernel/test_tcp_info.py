@@ -29,7 +29,7 @@ RELEASES = [
 @pytest.mark.parametrize(("release", "length", "last", "missing"), RELEASES)
 def test_a_release_has_what_its_length_says(release: str, length: int, last: str, missing: str) -> None:
     parsed = tcp_info.parse(b"\1" * length)
-    _, code = tcp_info.FIELDS[last]
+    __, code = tcp_info.FIELDS[last]
     assert parsed[last] == struct.unpack_from("=" + code, b"\1" * 8)[0], release
     assert parsed[missing] is None
     assert [name for name, value in parsed.items() if value is None] == [
