@@ -52,6 +52,7 @@ _AT = {name: index for index, name in enumerate(_ROW)}
 _LOST, _RTT, _RETRANSMITTED = _AT["lost"], _AT["rtt_us"], _AT["total_retrans"]
 _MIN_RTT, _NOTHING = _AT["min_rtt_us"], (0,) * len(COUNTED)
 _LOST_OF, _RTT_OF, _RETRANSMITS_OF = itemgetter(_LOST), itemgetter(_RTT), itemgetter(_RETRANSMITTED)
+_SUMMED = tuple(name for name in COUNTED if not name.startswith("bytes_"))
 _COUNTS = itemgetter(*(_AT[name] for name in COUNTED))
 _ABSENT: dict[str, Any] = {**dict.fromkeys(_ROW, 0), "min_rtt_us": tcp_info.UNKNOWN_32, "congestion": b""}
 
@@ -75,7 +76,7 @@ class Quality:
         self._known: set[str] = set()
         self._connections = self._idle = self._at_send = self._at_receive = self._reordering = 0
         self._rtts, self._min_rtts = array("L"), array("L")
-        self._totals = dict.fromkeys(COUNTED, 0)
+        self._totals = dict.fromkeys(_SUMMED, 0)
         self._algorithms: Counter[bytes] = Counter()
         self._groups: dict[_Place, list[_Row]] = {}
         self._flows: list[_Row] = []
@@ -101,18 +102,18 @@ class Quality:
                 self._flows = self._busiest()
         columns = dict(zip(_ROW, zip(*rows)))
         self._connections += len(rows)
-        self._idle += sum(map(IDLE_MS.__le__, map(min, columns["last_data_sent_ms"], columns["last_data_recv_ms"])))
-        self._rtts.extend(filter(None, columns["rtt_us"]))
-        self._min_rtts.extend(filter(tcp_info.UNKNOWN_32.__ne__, columns["min_rtt_us"]))
-        self._reordering = max(self._reordering, *columns["reordering"])
-        for name in COUNTED:
+        sent, received = columns["last_data_sent_ms"], columns["last_data_recv_ms"]
+        if max(sent) >= IDLE_MS <= max(received):
+            self._idle += sum(map(IDLE_MS.__le__, map(min, sent, received)))
+        self._rtts.extend(columns["rtt_us"])
+        self._min_rtts.extend(columns["min_rtt_us"])
+        self._reordering = max(self._reordering, max(columns["reordering"]))
+        for name in _SUMMED:
             self._totals[name] += sum(columns[name])
         if "congestion" in known:
             self._algorithms.update(columns["congestion"])
-        if self._receive_limit is not None:
-            self._at_receive += sum(map(int(self._receive_limit * _NEAR_LIMIT).__le__, columns["rcvbuf"]))
-        if self._send_limit is not None:
-            self._at_send += sum(map(self._send_limit.__le__, columns["sndbuf"]))
+        self._at_receive += _reaching(columns["rcvbuf"], self._receive_limit, _NEAR_LIMIT)
+        self._at_send += _reaching(columns["sndbuf"], self._send_limit, 1.0)
         groups = self._groups
         for called, row in zip(self._census.outbound(columns["port"]), rows):
             place = (called, row[_FAMILY], row[_PEER_PORT] if called else row[_PORT], row[_DESTINATION])
@@ -146,7 +147,8 @@ class Quality:
 
     def facts(self, owners: Owners) -> dict[str, Any]:
         """The part ``quality`` of the facts."""
-        rtts, min_rtts = sorted(self._rtts), sorted(self._min_rtts)
+        rtts = sorted(filter(None, self._rtts))
+        min_rtts = sorted(filter(tcp_info.UNKNOWN_32.__ne__, self._min_rtts))
         return {
             "connections": self._connections,
             "idle_connections": self._idle,
@@ -187,7 +189,7 @@ class Quality:
     def _destination(self, place: _Place, rows: list[_Row], owners: Owners) -> dict[str, Any]:
         called, family, port, peer = place
         columns = dict(zip(_ROW, zip(*rows)))
-        totals = {name: sum(columns[name]) for name in COUNTED}
+        totals = {name: sum(columns[name]) for name in _SUMMED}
         compared = self._past is not None
         min_rtt = min(columns["min_rtt_us"])
         return {
@@ -256,6 +258,13 @@ def _reader(
 
 def _end(family: int, address: bytes, port: int) -> str:
     return diag.endpoint(diag.address(family, address), diag.raw_port(port))
+
+
+def _reaching(sizes: Sequence[int], limit: int | None, share: float) -> int:
+    """How many *sizes* reach that share of *limit*."""
+    if not limit or max(sizes) < limit * share:
+        return 0
+    return sum(size >= limit * share for size in sizes)
 
 
 def _most(host: Host, name: str) -> int | None:
