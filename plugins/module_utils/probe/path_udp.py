@@ -52,7 +52,7 @@ class Udp(DatagramSender):
         found: list[Answer] = []
         while True:
             try:
-                __, control, __, __ = self.socket.recvmsg(16, 256)
+                control = self.socket.recvmsg(16, 256)[1]
             except OSError:
                 return found
             found.append(Answer(None, error_queue.REACHED, self.destination, error_queue.stamp(control)))

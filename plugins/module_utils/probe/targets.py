@@ -138,7 +138,7 @@ def _endpoints(target: str, addresses: list[str], wanted: int) -> list[Endpoint]
             found = socket.getaddrinfo(address, None, 0, socket.SOCK_DGRAM, 0, socket.AI_NUMERICHOST)
         except OSError:  # the zone of an interface that does not exist
             continue
-        family, __, __, __, sockaddr = found[0]
+        family, sockaddr = found[0][0], found[0][4]
         if wanted in (socket.AF_UNSPEC, family):
             shown = socket.getnameinfo(sockaddr, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
             first.setdefault(int(family), Endpoint(target, int(family), shown, sockaddr))
