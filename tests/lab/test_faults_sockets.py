@@ -50,6 +50,26 @@ def test_close_wait_leaks(lab: Lab, audits: AuditMany) -> None:
     healthy.silent("tcp.close_wait_leak")
 
 
+def test_a_leak_spread_over_the_workers_of_a_server(lab: Lab, audits: AuditMany) -> None:
+    """No worker alone has many, all together do; the twin's workers have few."""
+    server, twin, client = lab.namespace("server"), lab.namespace("twin"), lab.namespace("client")
+    addresses = [lab.connect(client, host).addresses[1] for host in (server, twin)]
+    parent = server.start("workers", "pre-fork", 8, "0.0.0.0:8001")
+    twin.start("workers", "pre-fork", 8, "0.0.0.0:8001")
+    for address, count in zip(addresses, (160, 24)):
+        client.start("client", "caller", "close", count, f"{address}:8001")
+    wait_until(lambda: _count(server, "close-wait") == 160, "160 sockets in CLOSE_WAIT")
+
+    sick, healthy = audits(server, twin)
+    rows = sick.facts["sockets"]["tcp"]["processes"]
+    assert max(row["states"].get("close_wait", 0) for row in rows) < 160, "one worker took them all"
+    finding = sick.one("tcp.close_wait_leak", "pre-fork")
+    assert finding["evidence"]["close_wait"] == 160
+    assert parent.pid not in finding["evidence"]["pids"]
+    assert 1 < finding["evidence"]["processes_total"] <= 8
+    healthy.silent("tcp.close_wait_leak")
+
+
 def test_orphaned_fin_wait2(lab: Lab, audits: AuditMany) -> None:
     """This side has closed and gone, the peer never closes: orphans in FIN_WAIT2."""
     server = lab.namespace("server")

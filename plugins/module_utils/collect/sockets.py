@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect import sockets_tables as tables
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
+from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_leaks import leaks
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_owners import Owners
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_past import Past
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_quality import Quality
@@ -51,7 +52,8 @@ def facts(host: Host, before: Sample | None, now: Sample, window: Window) -> Fac
             "listeners": listeners.rows(owners),
             "destinations_total": destinations.total,
             "destinations": destinations.rows(window.top, owners),
-            **tables.processes(before, now, window.top, owners),
+            "processes": tables.processes(before, now, window.top, owners),
+            "close_wait": leaks(before, now, window.top, owners),
             "orphans": {STATE_NAMES[state]: count for state, count in census.orphans.items()},
             **tables.syn_recv_sources(now, window.top),
             "queues": stuck.queues(owners),

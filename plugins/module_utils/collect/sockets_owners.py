@@ -12,6 +12,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import
 
 # How many processes one row names: a server may have forked hundreds that share its listener.
 SHOWN = 8
+UNKNOWN: dict[str, Any] = dict.fromkeys(processes.Process._fields)
 
 
 class Owners:
@@ -27,6 +28,7 @@ class Owners:
         found = processes.holders(host, wanted, shared)
         self.pids = found.pids
         self._named: dict[int, dict[str, Any]] = {}
+        self._leaders: dict[int, int] = {}
         lost = {inode for inode in {*wanted, *shared} if inode not in found.pids}
         # The group still tells the unit where the descriptors of a process may not be read.
         ids = {groups[inode] for inode in lost if groups.get(inode, 0) > 1}
@@ -48,8 +50,8 @@ class Owners:
         for inode in inodes:
             if inode in self.pids:
                 held.update(self.pids[inode])
-            elif inode in self._groups and self._groups[inode] != cgroups.NOBODY:
-                units[self._groups[inode]] += 1
+            elif self.group(inode) != cgroups.NOBODY:
+                units[self.group(inode)] += 1
         named = [self.name(pid) for pid, __ in sorted(held.items(), key=lambda item: (-item[1], item[0]))[:SHOWN]]
         for group, __ in units.most_common(SHOWN - len(named)):
             named.append({"pid": None, "command": None, "unit": group.unit, "container": group.container})
@@ -59,6 +61,16 @@ class Owners:
         """The first process that holds *inode*."""
         named = self.of([inode])
         return named[0] if named else None
+
+    def group(self, inode: int) -> cgroups.Group:
+        """What the control group tells of a socket whose process is hidden."""
+        return self._groups.get(inode, cgroups.NOBODY)
+
+    def leader(self, pid: int) -> int:
+        """The first of the processes of one command that forked each other down to *pid*."""
+        if pid not in self._leaders:
+            self._leaders[pid] = processes.leader(self._host, pid)
+        return self._leaders[pid]
 
     def name(self, pid: int) -> dict[str, Any]:
         """Who *pid* is."""

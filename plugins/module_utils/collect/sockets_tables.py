@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
 from typing import Any, Iterable
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_census import normal
+from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_leaks import peers
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_owners import Owners
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_sample import Sample
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sock_diag as diag
@@ -16,7 +16,6 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.sock_diag i
 
 # TIME_WAIT ends after 60 s, a compile-time constant: so many ports come back.
 _TIME_WAIT_S = 60
-_PEERS = 5
 # A connect() that gets no answer weighs as much as so many that did.
 _SYN_SENT_WEIGHT = 20
 _ANY4, _ANY6 = bytes(4), bytes(16)
@@ -210,8 +209,8 @@ def text(raw: bytes) -> str:
     return diag.address(diag.AF_INET if len(raw) == 4 else diag.AF_INET6, raw)
 
 
-def processes(before: Sample | None, now: Sample, top: int, owners: Owners) -> dict[str, Any]:
-    """The processes with most sockets, those with CLOSE_WAIT first, and what nobody holds."""
+def processes(before: Sample | None, now: Sample, top: int, owners: Owners) -> list[dict[str, Any]]:
+    """The processes with most sockets, those with CLOSE_WAIT first."""
     census = now.census
     held = Counter((pid, row[0][1]) for inode, row in census.owned.items() for pid in owners.pids.get(inode, ()))
     held.update((pid, diag.LISTEN) for one in now.listeners for pid in owners.pids.get(one.inode, ()))
@@ -231,27 +230,17 @@ def processes(before: Sample | None, now: Sample, top: int, owners: Owners) -> d
     shown = sorted(counted, key=lambda pid: (-len(waiting.get(pid, ())), -sum(counted[pid].values()), pid))[:top]
     rows = []
     for pid in shown:
-        inodes = sorted(waiting.get(pid, ()))  # inodes are given out in order: the oldest first
-        persistent = [inode for inode in inodes if before is not None and inode in before.census.close_wait]
+        leaked = {*waiting.get(pid, ())}
         rows.append(
             {
                 **owners.name(pid),
                 "states": {STATE_NAMES[state]: count for state, count in sorted(counted[pid].items())},
-                "close_wait_persistent": len(persistent) if before is not None else None,
-                "close_wait_delta": len(inodes) - past[pid] if before is not None else None,
-                "peers": [
-                    _peer(*peer) for peer in islice(dict.fromkeys(census.close_wait[i][:2] for i in inodes), _PEERS)
-                ],
+                "close_wait_persistent": None if before is None else len(leaked & before.census.close_wait.keys()),
+                "close_wait_delta": None if before is None else len(leaked) - past[pid],
+                "peers": peers(now, leaked),
             }
         )
-    return {
-        "processes": rows,
-        "close_wait": {"total": census.states[diag.CLOSE_WAIT], "unowned": census.close_wait_unowned},
-    }
-
-
-def _peer(family: int, raw: bytes) -> str:
-    return diag.endpoint(diag.address(family, raw[2:]), int.from_bytes(raw[:2], "big"))
+    return rows
 
 
 def syn_recv_sources(now: Sample, top: int) -> dict[str, Any]:

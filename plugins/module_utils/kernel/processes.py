@@ -15,6 +15,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel import cgro
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
 
 _NUMBERS = [str(number) for number in range(1024)]
+_MAX_FORKS = 16
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -124,6 +125,19 @@ def command(host: Host, pid: int) -> str | None:
     """The kernel's name of a process (at most 15 bytes), never its arguments; ``None`` where it is gone."""
     text = _read(host.proc(str(pid), "comm"))
     return text[:-1] if text is not None and text.endswith("\n") else text
+
+
+def leader(host: Host, pid: int) -> int:
+    """The first of the processes of one command that forked each other down to *pid*: the parent of the workers."""
+    name, first = command(host, pid), pid
+    for __ in range(_MAX_FORKS if name is not None else 0):
+        # The command, which stands before in parentheses, may hold anything (proc_pid_stat(5)).
+        fields = (_read(host.proc(str(first), "stat")) or "").rpartition(")")[2].split()
+        parent = int(fields[1]) if len(fields) > 1 and fields[1].isdigit() else 0
+        if parent <= 1 or parent == first or command(host, parent) != name:
+            break
+        first = parent
+    return first
 
 
 def describe(host: Host, pid: int) -> Process:

@@ -254,7 +254,15 @@ class TestProcesses:
         process(host, 40, 1, 2, 3, 4)
         before = sample(waiting(1, 2, 7), holders={1: [40], 2: [40], 7: [40]})
         found = tcp(host, sample([*waiting(1, 2, 3, 4), *waiting(0)]), before)
-        assert found["close_wait"] == {"total": 5, "unowned": 1}
+        assert (found["close_wait"]["total"], found["close_wait"]["unowned"]) == (5, 1)
+        (leak,) = found["close_wait"]["holders"]
+        assert (leak["pid"], leak["close_wait"], leak["close_wait_persistent"], leak["close_wait_delta"]) == (
+            40,
+            4,
+            2,
+            1,
+        )
+        assert leak["peers"][:2] == ["10.0.0.9:1001", "10.0.0.9:1002"]
         (row,) = found["processes"]
         assert (row["pid"], row["states"]) == (40, {"close_wait": 4})
         assert (row["close_wait_persistent"], row["close_wait_delta"]) == (2, 1)
@@ -265,8 +273,24 @@ class TestProcesses:
         (row,) = tcp(host, sample(waiting(1)))["processes"]
         assert row["close_wait_persistent"] is row["close_wait_delta"] is None
 
+    def test_workers_that_fork_each_other_leak_together(self, host: Host) -> None:
+        for pid, parent, *inodes in ((40, 1, 1), (41, 40, 2, 3), (42, 41, 4, 5, 6), (50, 1, 7)):
+            process(host, pid, *inodes)
+            (pathlib.Path(host.procfs) / str(pid) / "stat").write_text(f"{pid} (a) b (c) S {parent} 0 0\n")
+        before = sample(waiting(1, 2, 3, 4, 7), holders={1: [40], 2: [41], 3: [41], 4: [42], 7: [50]})
+        found = tcp(host, sample(waiting(1, 2, 3, 4, 5, 6, 7)), before)["close_wait"]
+        assert found["holders_total"] == 2
+        service, single = found["holders"]
+        assert [row["pid"] for row in service["processes"]] == [42, 41, 40]
+        assert (service["pid"], service["processes_total"], service["close_wait"]) == (42, 3, 6)
+        assert (service["close_wait_persistent"], service["close_wait_delta"]) == (4, 2)
+        assert (single["pid"], single["close_wait"], single["close_wait_delta"]) == (50, 1, 0)
+
     def test_hidden_owners_are_told(self, host: Host) -> None:
-        facts = sockets.facts(host, None, sample(waiting(1, 2)), ONE)
+        facts = sockets.facts(host, sample(waiting(1, 9)), sample(waiting(1, 2)), TWO)
+        (hidden,) = facts["tcp"]["close_wait"]["holders"]
+        assert hidden["pid"] is hidden["command"] is hidden["close_wait_delta"] is hidden["processes_total"] is None
+        assert (hidden["close_wait"], hidden["close_wait_persistent"], hidden["processes"]) == (2, 1, [])
         assert facts["tcp"]["processes"] == []
         assert facts["limited"] == [
             "owners: 2 of 2 sockets have no process: their processes are hidden from this run or are no longer there"
@@ -489,7 +513,7 @@ def test_the_recorded_dump_makes_whole_facts(host: Host) -> None:
     full = found["listeners"][0]
     assert (full["port"], full["accept_queue"], full["backlog"], full["connections"]) == (8091, 2, 1, 2)
     assert found["syn_recv_sources"] == [{"address": "127.0.0.1", "count": 1}]
-    assert found["close_wait"] == {"total": 3, "unowned": 0}
+    assert (found["close_wait"]["total"], found["close_wait"]["unowned"]) == (3, 0)
     assert [row["bytes"] for row in found["queues"]["receive"]][:2] == [5000, 100]
     assert found["quality"]["connections"] == 16
     assert found["quality"]["congestion_control"] == {"bbr": 15, "reno": 1}
