@@ -164,7 +164,7 @@ paths:
       type: dict
       sample: {best: 10.1, avg: 10.9, median: 10.6, worst: 14.2, stddev: 1.2, jitter: 0.7}
     loss_from_hop:
-      description: The first hop from which on every hop loses, up to the target. V(null) where the target loses nothing.
+      description: The first hop from which on all lose, up to the target. V(null) where the target loses nothing.
       returned: always
       type: int
     loss_from_address:
@@ -173,8 +173,8 @@ paths:
       type: str
     latency_from_hop:
       description:
-        - The hop at which the round trip becomes longer by most, and stays so. V(null) where no single hop makes up half
-          of it.
+        - The hop at which the round trip becomes longer by most, and stays so. V(null) where no single hop makes up
+          half of it.
       returned: always
       type: int
     latency_from_address:

@@ -25,7 +25,6 @@ PROBE_SPEC: dict[str, dict[str, Any]] = {
     "targets": {"type": "list", "elements": "str", "required": True},
     "family": {"type": "str", "default": "any", "choices": list(FAMILIES)},
     "port": {"type": "int"},
-    "timeout": {"type": "float", "default": 1.0},
     "time_limit": {"type": "float", "default": 60.0},
 }
 
