@@ -131,10 +131,16 @@ urls:
     outcome:
       description:
         - V(ok), V(partial) where only some attempts went well, V(lookup_failed), or how the first address failed.
+        - A port that is open is V(ok).
       type: str
     addresses_ok:
       description: At how many addresses every attempt went well.
       type: int
+    slowest:
+      description: The address with the largest median time, its time, and the phase that takes most of it.
+      type: dict
+      sample: {"address": "192.0.2.1", "phase": "first_byte", "share": 0.99, "total_ms": 1818.3,
+               "phases_ms": {"connect": 4.1, "first_byte": 1807.2, "lookup": 2.5, "tls": 4.4, "transfer": 0.1}}
     addresses:
       description: One row for each address, at most 8.
       type: list
@@ -215,7 +221,8 @@ urls:
           type: dict
 targets:
   description:
-    - One row for each target, with the fields of RV(urls) up to C(addresses). These have C(connect_ms) instead of phases.
+    - One row for each target, as in RV(urls), but without what belongs to HTTP and TLS.
+    - Its addresses have C(connect_ms) instead of phases.
   returned: success
   type: list
   elements: dict

@@ -191,7 +191,7 @@ def server_facts(result: Measured) -> dict[str, Any]:
     replies = [reply for steps in result.walks.values() for step in steps for reply in step.replies]
     replies += (result.udp or []) + (result.tcp or [])
     return {
-        "reachable": any(reply.outcome == ANSWERED or reply.late for reply in replies),
+        "reachable": any(reply.outcome == ANSWERED or reply.late for reply in replies) if replies else None,
         "error": result.error,
         "udp": None if result.udp is None else {**_figures(result.udp), "wrong": result.wrong, **_late(result.udp)},
         "tcp": None

@@ -134,6 +134,8 @@ def _row(subject: _Subject, said: getaddrinfo.Lookup, places: list[Place], way: 
     kind = "url" if subject.url else "target"
     for row in rows:
         row[kind] = subject.text
+    timed = [row for row in rows if row.get("total_ms")]
+    slow = max(timed, key=lambda row: float(row["total_ms"]["median"]), default=None)
     return {
         kind: subject.text,
         "host": subject.host,
@@ -148,12 +150,27 @@ def _row(subject: _Subject, said: getaddrinfo.Lookup, places: list[Place], way: 
         },
         "outcome": _outcome(said, rows),
         "addresses_ok": good,
+        **({"slowest": _slowest(slow)} if subject.url else {}),
         "addresses": rows,
     }
 
 
+def _slowest(row: Facts | None) -> Facts | None:
+    """The address whose median is the largest, and the phase that is to blame for it."""
+    if row is None or row["slow_phase"] is None:
+        return None
+    phase = row["slow_phase"]
+    return {
+        "address": row["address"],
+        "total_ms": row["total_ms"]["median"],
+        "phase": phase,
+        "share": row["shares"][phase],
+        "phases_ms": {name: row["phases"][f"{name}_ms"]["median"] for name in row["shares"]},
+    }
+
+
 def _outcome(said: getaddrinfo.Lookup, rows: list[Facts]) -> str:
-    """``ok``, ``partial`` where some attempts went well and some did not, ``lookup_failed``, or how the first address failed."""
+    """``ok``, ``partial`` where some attempts went well, ``lookup_failed``, or how the first address failed."""
     if not rows:
         return "lookup_failed"
     if all(row["outcome"] == "ok" for row in rows):

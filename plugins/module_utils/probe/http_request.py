@@ -143,9 +143,9 @@ def place_facts(place: Place, lookup_ms: list[float], url: Url | None, way: Way)
         "address": place.address,
         "family": "ipv6" if place.family == socket.AF_INET6 else "ipv4",
         **_verdict(place.runs, failures),
-        "connect_ms": _spread(place.runs, "connect"),
     }
     if url is None:
+        row["connect_ms"] = _spread(place.runs, "connect")
         return row
     phases = {name: _spread(place.runs, name) for name in PHASES}
     phases["lookup"] = distribution(lookup_ms)
