@@ -26,7 +26,7 @@ from ansible_collections.nettriage.linux.tests.lab import netlab  # noqa: E402
 CAPACITY = 400
 LEAK = 80
 _PLAYBOOK_TIMEOUT_S = 120
-_QUIET = {
+QUIET = {
     "ANSIBLE_COLLECTIONS_PATH": _COLLECTIONS,
     "ANSIBLE_LOCALHOST_WARNING": "0",
     "ANSIBLE_DEPRECATION_WARNINGS": "0",
@@ -122,7 +122,7 @@ def playbook(
                 *(os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "nettriage.linux.audit"),
                 *("-i", file.name, "-e", json.dumps({"audit_report_dir": directory}), *arguments),
             ],
-            env={**os.environ, **_QUIET},
+            env={**os.environ, **QUIET},
             capture_output=capture,
             text=True,
             timeout=_PLAYBOOK_TIMEOUT_S,

@@ -25,8 +25,15 @@ def table(plans: Mapping[str, list[dict[str, Any]]], columns: int) -> Iterator[L
             if row["status"] != "planned":
                 told = sentence(f"{row['status']}  {row['remedy']}: {row['refused']}", 1000)
                 yield from _wrapped(told, columns, _STATUS[row["status"]])
-                if row["command"] and row["status"] == "refused":
-                    yield fit(f"           see: {clean(row['command'])}", columns), None
+                if row["status"] == "refused":
+                    yield from _next(row, columns)
+
+
+def _next(row: dict[str, Any], columns: int) -> Iterator[Line]:
+    """Whose trouble it is then, and what to run to see it."""
+    for name, value in (("whose", row["owner"]), ("see", row["command"])):
+        if value:
+            yield fit(f"           {name}: {clean(value)}", columns), None
 
 
 def _planned(row: dict[str, Any], columns: int) -> Iterator[Line]:

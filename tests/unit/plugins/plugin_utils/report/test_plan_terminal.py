@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.plan_terminal import shown, table
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import width
+
+PLANNED: dict[str, Any] = {
+    "status": "planned",
+    "remedy": "accept_backlog",
+    "key": "net.core.somaxconn",
+    "current": 128,
+    "proposed": 4096,
+    "why": "the accept queue of 0.0.0.0:80 is as long as somaxconn allows, and a good deal more is said here",
+    "restart_needed": ["nginx.service"],
+    "memory_cost": 3 << 20,
+    "risk": "low",
+    "refused": None,
+    "command": None,
+    "owner": None,
+}
+REFUSED = {
+    **PLANNED,
+    "status": "refused",
+    "remedy": "buffers",
+    "refused": "no bandwidth is known",
+    "command": "ss -tin",
+    "owner": "a[1]",
+}
+
+
+def test_a_plan_for_people() -> None:
+    lines = [line for line, __ in table({"web": [PLANNED, REFUSED], "db": []}, 80)]
+    text = "\n".join(lines)
+    assert lines[0] == "web: 1 change planned"
+    assert "net.core.somaxconn: 128 -> 4096" in text
+    assert "after a restart of nginx.service" in text
+    assert "3.0 MiB" in text
+    assert "refused buffers: no bandwidth" in text
+    assert "whose: a[1]" in text and "see: ss -tin" in text
+    assert lines[-1] == "db: nothing to change"
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
+    hostile = {**PLANNED, "why": "x\x1b[31m" * 60, "restart_needed": ["bad\nname" * 30]}
+    for line, __ in table({"host" * 30: [hostile, REFUSED]}, columns):
+        assert width(line) <= columns
+        assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [([4096, 131072, 6291456], "4096 131072 6291456"), ("", "(empty)"), (None, "(empty)"), (1, "1")]
+)
+def test_values_as_sysctl_prints_them(value: Any, text: str) -> None:
+    assert shown(value) == text
