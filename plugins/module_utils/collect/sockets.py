@@ -33,7 +33,7 @@ def facts(host: Host, before: Sample | None, now: Sample, window: Window) -> Fac
     """The subset as ``docs/facts.md`` describes it."""
     past = Past(before) if before is not None else None
     quality = Quality(host, now, past, window)
-    stuck = Stuck(now, past, window.top)
+    stuck = Stuck(now, past, window)
     listeners = tables.Listeners(before, now, window.top)
     udp = tables.Udp(before, now, window.top)
     wanted, groups = tables.wanted(now, listeners, udp, quality.inodes | stuck.inodes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Window
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_census import normal
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_owners import Owners
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_past import COUNTED, Past
@@ -16,10 +17,12 @@ from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_sa
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sock_diag as diag
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import tcp_info
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink import Batch
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.proc_net import per_second
 
 # The segment was sent three times: RFC 6298's timer has doubled twice.
 _BACKOFF = 2
 _ACKED = 2 + COUNTED.index("bytes_acked")
+_RECEIVED = 2 + COUNTED.index("bytes_received")
 
 
 class _Row(NamedTuple):
@@ -32,6 +35,14 @@ class _Row(NamedTuple):
         acked = self.info["bytes_acked"]
         return acked - self.past[_ACKED] if acked is not None and self.past is not None else None
 
+    @property
+    def read_delta(self) -> int | None:
+        """How many bytes the program has read since the first sample."""
+        received = self.info["bytes_received"]
+        if received is None or self.past is None:
+            return None
+        return max(0, received - self.past[_RECEIVED] - (self.one.receive_queue - self.past[0]))
+
 
 class Stuck:
     """What stands out among the connections of *now*.
@@ -39,8 +50,9 @@ class Stuck:
     :ivar inodes: of the sockets whose owners the facts will name.
     """
 
-    def __init__(self, now: Sample, past: Past | None, top: int) -> None:
+    def __init__(self, now: Sample, past: Past | None, window: Window) -> None:
         self._past, self._compared = past, past is not None
+        self._seconds, top = window.seconds, window.top
         receive = [self._row(message) for __, message in now.census.receive]
         send = [self._row(message) for __, message in now.census.send]
         # First what was there before and is there still, then what is most.
@@ -69,6 +81,7 @@ class Stuck:
                 **_who(row),
                 "bytes": row.one.receive_queue,
                 "bytes_before": row.past[0] if row.past else None,
+                "bytes_read_per_s": per_second(row.read_delta, self._seconds),
                 "process": owners.one(row.one.inode),
             }
             for row in self._receive

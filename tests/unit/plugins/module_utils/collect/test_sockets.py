@@ -462,7 +462,15 @@ class TestStuck:
         now = sample([flow(40001, queues=(65536, 0))])
         (row,) = tcp(host, now, now)["queues"]["receive"]
         assert (row["bytes"], row["bytes_before"], row["state"]) == (65536, 65536, "established")
-        assert tcp(host, now)["queues"]["receive"][0]["bytes_before"] is None
+        assert row["bytes_read_per_s"] == 0
+        (alone,) = tcp(host, now)["queues"]["receive"]
+        assert alone["bytes_before"] is alone["bytes_read_per_s"] is None
+
+    def test_how_fast_a_reader_reads(self, host: Host) -> None:
+        before = sample([flow(40001, queues=(60000, 0), bytes_received=1_000_000)])
+        now = sample([flow(40001, queues=(80000, 0), bytes_received=1_500_000)])
+        (row,) = tcp(host, now, before)["queues"]["receive"]
+        assert row["bytes_read_per_s"] == 240_000, "half a million came in two seconds, of which 20,000 wait"
 
 
 def test_udp_sockets_that_drop(host: Host) -> None:
