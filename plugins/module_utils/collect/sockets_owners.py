@@ -38,7 +38,7 @@ class Owners:
         if lost:
             reason = "their processes are hidden from this run or are no longer there"
             if found.hidden:
-                reason = f"the descriptors of {found.hidden} processes may not be read (CAP_SYS_PTRACE is missing)"
+                reason = f"the descriptors of {found.hidden} processes may not be read (that takes CAP_SYS_PTRACE)"
             self.limited.append(
                 f"owners: {len(lost)} of {len(lost) + len(found.pids)} sockets have no process: {reason}"
             )
