@@ -5,14 +5,15 @@ PYTHON ?= python3
 COLLECTIONS := $(CURDIR)/.collections
 LINK := .collections/ansible_collections/nettriage/linux
 REPORT ?= $(CURDIR)/nettriage-report
-CHECK := $(PYTHON) -m tests.tools.check
+HOSTS = $(if $(INVENTORY),-i '$(INVENTORY)',-i localhost$(,) -c local -e ansible_python_interpreter='$(CURDIR)/.venv/bin/python')
+RUN := $(PYTHON) -m tests.tools.check
 
 # Ansible refuses to start in a locale that is not UTF-8.
 ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help audit test lint unit project targets sanity lab bench demo clean
+.PHONY: help audit tune rollback test lint unit project targets sanity lab bench demo clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -22,44 +23,48 @@ help: ## what there is
 	@echo 'make audit ARGS="-b --limit web"   anything that ansible-playbook takes'
 
 # One run's terminal shows hosts and findings, not Ansible's remarks about itself.
-audit: export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS):$(or $(ANSIBLE_COLLECTIONS_PATH),$(HOME)/.ansible/collections:/usr/share/ansible/collections)
-audit: export ANSIBLE_LOCALHOST_WARNING := 0
-audit: export ANSIBLE_DEPRECATION_WARNINGS := 0
-audit: export ANSIBLE_NOCOWS := 1
-audit: export ANSIBLE_PYTHON_INTERPRETER ?= auto_silent
-audit: export ANSIBLE_PIPELINING ?= 1
-audit: export ANSIBLE_FORKS ?= 25
+audit tune rollback: export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS):$(or $(ANSIBLE_COLLECTIONS_PATH),$(HOME)/.ansible/collections:/usr/share/ansible/collections)
+audit tune rollback: export ANSIBLE_LOCALHOST_WARNING := 0
+audit tune rollback: export ANSIBLE_DEPRECATION_WARNINGS := 0
+audit tune rollback: export ANSIBLE_NOCOWS := 1
+audit tune rollback: export ANSIBLE_PYTHON_INTERPRETER ?= auto_silent
+audit tune rollback: export ANSIBLE_PIPELINING ?= 1
+audit tune rollback: export ANSIBLE_FORKS ?= 25
 audit: .venv/.installed $(LINK) ## audit this host, or INVENTORY=..., and say where the page is
-	@.venv/bin/ansible-playbook nettriage.linux.audit \
-	  $(if $(INVENTORY),-i '$(INVENTORY)',-i localhost$(,) -c local -e ansible_python_interpreter='$(CURDIR)/.venv/bin/python') \
-	  -e audit_report_dir='$(REPORT)' $(ARGS)
+	@.venv/bin/ansible-playbook nettriage.linux.audit $(HOSTS) -e audit_report_dir='$(REPORT)' $(ARGS)
+
+tune: .venv/.installed $(LINK) ## tune this host, or INVENTORY=...; CHECK=1 shows the plan and changes nothing
+	@.venv/bin/ansible-playbook nettriage.linux.tune $(HOSTS) $(if $(CHECK),--check --diff) $(ARGS)
+
+rollback: .venv/.installed $(LINK) ## undo the last tuning of this host, or INVENTORY=...
+	@.venv/bin/ansible-playbook nettriage.linux.rollback $(HOSTS) $(ARGS)
 
 demo: .venv/.installed $(LINK) ## a small fleet with real faults in network namespaces, audited (root)
 	@.venv/bin/python tests/lab/demo.py '$(REPORT)'
 
 test: ## everything: lint, unit, project, targets, sanity, lab, bench
-	@$(CHECK)
+	@$(RUN)
 
 lint: ## ruff, mypy, ansible-lint, yamllint, docs, changelog, licences, build
-	@$(CHECK) lint
+	@$(RUN) lint
 
 unit: ## unit tests on every Python that is installed
-	@$(CHECK) unit
+	@$(RUN) unit
 
 project: ## the documents, the built archive, make audit in a fresh copy
-	@$(CHECK) project
+	@$(RUN) project
 
 targets: ## the modules on every Python, by every supported ansible-core
-	@$(CHECK) targets
+	@$(RUN) targets
 
 sanity: ## ansible-test sanity of every supported ansible-core
-	@$(CHECK) sanity
+	@$(RUN) sanity
 
 lab: ## real faults in network namespaces (root)
-	@$(CHECK) lab
+	@$(RUN) lab
 
 bench: ## the speed goals
-	@$(CHECK) bench
+	@$(RUN) bench
 
 clean: ## remove environments, caches and reports
 	rm -rf .venv .cache .collections .mypy_cache .ruff_cache .pytest_cache .hypothesis nettriage-report playbooks/nettriage-report

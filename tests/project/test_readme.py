@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every example of the README is executed.
 
-A comment before each fenced block says how: ``run`` its commands in a fresh copy of the checkout, ``play`` it as a
+A comment before each fenced block says how: ``run`` its commands in a fresh copy of the checkout, ``check`` them there without changing anything, ``play`` it as a
 playbook, put it into ``group_vars`` of an audit, ``sample`` of the terminal that the lab compares with the real thing,
 or ``not run`` and why.
 """
@@ -40,7 +40,7 @@ def blocks(how: str) -> list[str]:
 
 
 def test_every_block_says_how_it_is_tested() -> None:
-    assert {block.how for block in BLOCKS} <= {"run", "play", "group_vars", "sample", "not run"}
+    assert {block.how for block in BLOCKS} <= {"run", "check", "play", "group_vars", "sample", "not run"}
     assert blocks("run")
     assert blocks("play")
     assert blocks("group_vars")
@@ -55,6 +55,13 @@ def test_the_commands_run(run: Run, fresh: pathlib.Path, tmp_path: pathlib.Path,
     assert (fresh / "nettriage-report" / "report.html").is_file()
     assert "nettriage-report/report.html" in done.stdout
     assert "WARNING" not in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("commands", blocks("check"))
+def test_the_commands_show_a_plan(run: Run, fresh: pathlib.Path, commands: str) -> None:
+    done = run("bash", "-euc", commands, cwd=fresh)
+    assert "nothing to change" in done.stdout or "planned" in done.stdout
+    assert (fresh / "plan.json").is_file()
 
 
 def test_a_second_make_audit_installs_nothing(run: Run, fresh: pathlib.Path) -> None:
