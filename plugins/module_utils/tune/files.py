@@ -8,6 +8,7 @@ Private to this collection.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
@@ -129,7 +130,8 @@ def write(entry: dict[str, Any], place: Place | None) -> None:
         os.chmod(directory, 0o755)  # noqa: S103 - whatever the umask is, as its neighbours
         undo.sync_directory(os.path.dirname(directory))
     if entry["before"] is not None:
-        os.link(path, entry["backup"], follow_symlinks=False)
+        with suppress(OSError):  # not every file system has links; the journal holds the text as well
+            os.link(path, entry["backup"], follow_symlinks=False)
     if entry["after"] is None:
         os.unlink(path)
         undo.sync_directory(directory)

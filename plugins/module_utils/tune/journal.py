@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import undo, values
@@ -157,20 +158,16 @@ def sweep(journals: list[Journal]) -> None:
 def drop_backups(journal: Journal) -> None:
     """The former files need no second name once a transaction is done: its journal holds their text."""
     for file in journal["files"]:
-        try:
+        with suppress(OSError):
             os.unlink(file["backup"])
-        except OSError:
-            continue
 
 
 def prune(state: State, ids: list[str]) -> None:
     """Forget the oldest transactions of *ids*, as far as nobody waits for them."""
     for identity in ids[:-KEPT]:
-        try:
+        with suppress(Trouble, OSError):
             if state.load(identity)["state"] in ("done", "confirmed", undo.UNDONE):
                 state.remove(identity)
-        except (Trouble, OSError):
-            continue
 
 
 def latest(journals: list[Journal]) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,8 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import modules_load, undo, values
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.undo import Trouble
 
+# What would be read there as a pattern, a remark or the end of the key; an interface name may hold any of it.
+_UNWRITTEN = frozenset("=*?[]\\#;!")
 _INTERFACES = (("net", "ipv4", "conf"), ("net", "ipv6", "conf"), ("net", "ipv4", "neigh"), ("net", "ipv6", "neigh"))
 # What the kernel changes along with a key, so that giving back the key alone would not give back everything.
 # Sources: inet_forward_change(), addrconf_fixup_forwarding(), tcp_set_default_congestion_control().
@@ -106,6 +108,8 @@ def named(names: list[str], option: str) -> tuple[dict[str, Setting], dict[str, 
             key, path = resolved(str(name))
         except BadOption as error:
             raise Trouble(f"{option}: {error}") from error
+        if not _UNWRITTEN.isdisjoint(key) or not key.isprintable():
+            raise Trouble(f"{option}: {name!r} cannot be written in a file of sysctl.d")
         if key in given:
             raise Trouble(f"{option}: {given[key]!r} and {name!r} are the same key")
         given[key] = str(name)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any, Callable, List, Tuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import undo
@@ -52,10 +53,8 @@ def disarm(journal: Journal, run: Run | None) -> None:
         if run is not None:
             run(["systemctl", "stop", "--quiet", f"{timer['unit']}.timer"])
     elif timer["pid"] != os.getpid() and timer["started"] == _started(timer["pid"]) is not None:
-        try:
+        with suppress(OSError):
             os.kill(timer["pid"], signal.SIGTERM)
-        except OSError:
-            return
 
 
 def _store(state: State) -> str:
@@ -105,9 +104,12 @@ def _detach(command: list[str]) -> int:
             null = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
-            os.closerange(3, writing)
-            os.closerange(writing + 1, os.sysconf("SC_OPEN_MAX"))
+            for descriptor in map(int, os.listdir("/proc/self/fd")):
+                if descriptor > 2 and descriptor != writing:
+                    with suppress(OSError):  # the listing's own is closed already
+                        os.close(descriptor)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
             os.execv(command[0], command)  # noqa: S606 - no shell is the point
         except BaseException as error:
             os.write(writing, f"failed: {error}".encode("utf-8", "replace"))

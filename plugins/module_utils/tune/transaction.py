@@ -8,8 +8,10 @@ what a killed run left behind is undone by the next one.
 
 from __future__ import annotations
 
+import signal
 import time
-from typing import Any, Dict, NamedTuple
+from contextlib import contextmanager, nullcontext
+from typing import Any, Dict, Iterator, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
@@ -77,15 +79,29 @@ def transact(host: Host, net: Net, request: Request, check: bool, tools: Tools) 
         state = journals.open_state(request.state_dir, check)
         run.state = state
         run.journals = journals.history(state, net)
-        return _STATES[request.state](run)
+        with _undisturbed():
+            return _STATES[request.state](run)
     except (Trouble, OSError) as error:
-        message = str(error) if isinstance(error, Trouble) else f"{error.filename or 'state'}: {undo.reason(error)}"
         for setting in run.settings.values():
             setting.after = None
-        raise Refused(message, run.shown()) from error
+        raise Refused(_said(error), run.shown()) from error
     finally:
         if state is not None:
             state.close()
+
+
+def _said(error: Trouble | OSError) -> str:
+    return str(error) if isinstance(error, Trouble) else f"{error.filename or 'state_dir'}: {undo.reason(error)}"
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A hang-up of the connection, or a polite request to end, waits until all is done or undone."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Run:
@@ -283,6 +299,7 @@ def _begin(state: State, journal: Journal) -> None:
     try:
         state.save(journal)
     except OSError as error:
+        state.remove(journal["id"])  # it may be there, and only not be safe
         raise Trouble(f"the journal cannot be written, so nothing was changed: {undo.reason(error)}") from error
 
 
@@ -329,13 +346,13 @@ def _write_file(entry: dict[str, Any], tools: Tools) -> None:
         raise Trouble(f"{entry['path']} cannot be written: {error}") from error
 
 
-def _give_up(run: _Run, journal: Journal, error: Exception) -> None:
+def _give_up(run: _Run, journal: Journal, error: Trouble | OSError) -> None:
     """Undo *journal* because of *error*.
 
     :raises Trouble: always: what failed, and that it is undone.
     """
     assert run.state is not None
-    message = str(error) if isinstance(error, Trouble) else undo.reason(error) if isinstance(error, OSError) else ""
+    message = _said(error)
     journal["state"] = "undoing"
     try:
         undo.undo(run.state, journal, "failure")
@@ -431,6 +448,12 @@ def _known(ids: list[str]) -> str:
 
 def _rolled_back(run: _Run) -> Result:
     chosen = _chosen(run)
+    # An id may be of another namespace than the one that this run is about.
+    with undo.inside(chosen[0]["net"]) if chosen else nullcontext():
+        return _roll_back(run, chosen)
+
+
+def _roll_back(run: _Run, chosen: list[Journal]) -> Result:
     if run.state is not None and not run.check:
         journals.sweep(run.journals)
     keys: dict[str, str] = {}
@@ -443,15 +466,14 @@ def _rolled_back(run: _Run) -> Result:
     for journal in chosen:
         if not run.check:
             timer.disarm(journal, run.tools.run)
-    for setting in run.settings.values():
-        setting.after = run.restored.values.get(setting.path) if setting.before is not None else None
     rewrites = [
         files.Rewrite(path, None if found is None else found[0], run.restored.files.get(path), None)
         for path, found in before.items()
     ]
-    file, __ = files.read(run.request.file, run.files_restored()) if run.net.path is None else ("", None)
+    file, _ = files.read(run.request.file, run.files_restored()) if run.net.path is None else ("", None)
     lasting = dropin.assigned(file or "")
     for key, setting in run.settings.items():
+        setting.after = run.restored.values.get(setting.path) if setting.before is not None else None
         text = lasting.get(key)
         run.entries[key] = {"persisted": text is not None and values.same(key, text, setting.after or "")}
     newest = chosen[-1]["id"] if chosen else run.request.transaction
@@ -467,6 +489,8 @@ def _confirmed(run: _Run) -> Result:
             raise Trouble(f"transaction: {identity!r} is unknown; {_known([j['id'] for j in run.journals])}")
     if journal is None or journal["state"] in ("done", "confirmed"):
         return run.result(False, None if journal is None else journal["id"])
+    if journal["state"] == undo.UNDONE and identity is None and journal["undone_by"] != "timer":
+        return run.result(False, None)
     if journal["state"] == undo.UNDONE:
         raise Trouble(f"transaction {journal['id']} is undone (by: {journal['undone_by']}), so it cannot be confirmed")
     if journal["state"] in undo.UNFINISHED or journal["boot"] != undo.boot_id():

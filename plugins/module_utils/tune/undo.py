@@ -15,7 +15,7 @@ import os
 import stat
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Callable, Dict, Iterator
 
 Journal = Dict[str, Any]
@@ -178,7 +178,10 @@ def untrusted(path: str) -> str | None:
     parent = os.path.realpath(path)
     while parent != "/":
         parent = os.path.dirname(parent)
-        status = os.stat(parent)
+        try:
+            status = os.stat(parent)
+        except FileNotFoundError:
+            continue
         if status.st_uid not in (0, os.geteuid()):
             return f"{parent} belongs to another user"
         if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
@@ -206,18 +209,14 @@ class State:
                 raise Trouble(f"state_dir {path} is a symbolic link, which is refused") from error
             raise Trouble(f"state_dir {path}: {reason(error)}") from error
         status = os.fstat(self._folder)
-        trouble = None
+        trouble = untrusted(path)
         if status.st_uid != os.geteuid():
-            trouble = f"belongs to user {status.st_uid}, not to {os.geteuid()}"
+            trouble = f"it belongs to user {status.st_uid}, not to {os.geteuid()}"
         elif status.st_mode & 0o022:
-            trouble = f"is writable by others (mode {stat.S_IMODE(status.st_mode):04o})"
-        if trouble is None:
-            trouble = untrusted(path)
+            trouble = f"it is writable by others (mode {stat.S_IMODE(status.st_mode):04o})"
         if trouble is not None:
             self.close()
-            raise Trouble(
-                f"state_dir {path} is refused: it {trouble}" if path not in trouble else f"state_dir: {trouble}"
-            )
+            raise Trouble(f"state_dir {path} is refused: {trouble}")
 
     def close(self) -> None:
         """Let go of the lock and the directory."""
@@ -445,7 +444,8 @@ def _restore_file(file: dict[str, Any], finished: bool, moved: list[str]) -> Non
         else:
             put_file(path, before, file["temporary"], file["mode"], (file["uid"], file["gid"]))
     _unlink(file["backup"])
-    sync_directory(directory)
+    with suppress(OSError):  # it is restored, though a disk that fails may lose that with the power
+        sync_directory(directory)
     if file["made_directory"]:
         with suppress(OSError):  # something else may lie in it by now
             os.rmdir(directory)
@@ -468,17 +468,15 @@ def main(arguments: list[str]) -> int:
             # In slices: the time that the machine was suspended counts too.
             time.sleep(min(30.0, max(0.01, end - time.clock_gettime(time.CLOCK_BOOTTIME))))
     for attempt in range(1, _ATTEMPTS + 1):
-        state = State(path)
         try:
-            state.lock(wait=True)
-            journal = state.load(identity)
-            if journal["state"] in (*UNFINISHED, WAITING):
-                undo(state, journal, "timer")
+            with closing(State(path)) as state:
+                state.lock(wait=True)
+                journal = state.load(identity)
+                if journal["state"] in (*UNFINISHED, WAITING):
+                    undo(state, journal, "timer")
             return 0
-        except Trouble as error:
+        except (Trouble, OSError) as error:
             sys.stderr.write(f"{error}\n")
-        finally:
-            state.close()
         if attempt < _ATTEMPTS:
             time.sleep(_RETRY_S)
     return 1

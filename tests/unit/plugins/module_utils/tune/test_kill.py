@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run that is killed, or meets a full disk, at every single step."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from ansible_collections.nettriage.linux.plugins.module_utils.tune import undo
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import Refused
+
+# Every call by which a transaction changes something, or could lose it.
+STEPS = ("write", "pwrite", "fsync", "rename", "link", "unlink", "mkdir", "rmdir", "fchmod", "chmod", "fchown")
+SETTINGS: dict[str, Any] = {
+    "net.core.somaxconn": 8192,
+    "net.ipv4.tcp_rmem": [4096, 131072, 16777216],
+    "net.ipv4.ip_local_reserved_ports": "8080",
+}
+AT_MOST = 400
+
+
+def _killing(step: int, after: bool) -> None:
+    """From now on, this process is killed at its *step*-th call of those above: before it, or right after it."""
+    seen = 0
+
+    def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **options: Any) -> Any:
+            nonlocal seen
+            seen += 1
+            here = seen == step
+            if here and not after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                return call(*args, **options)
+            finally:
+                if here:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        return wrapped
+
+    for name in STEPS:
+        setattr(os, name, wrap(getattr(os, name)))
+
+
+def _killed(step: int, after: bool, run: Callable[[], Any]) -> bool:
+    """Run it in a process of its own; whether that was killed before it was through."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _killing(step, after)
+            run()
+            code = 0
+        finally:
+            os._exit(code)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def _steps() -> Iterator[tuple[int, bool]]:
+    for step in range(1, AT_MOST):
+        for after in (False, True):
+            yield step, after
+
+
+@pytest.fixture(params=["no file", "a file", "no directory"])
+def original(request: pytest.FixtureRequest, tree: Any) -> Any:
+    if request.param == "a file":
+        tree.file.write_text("# mine\nnet.ipv4.tcp_tw_reuse = 1\nnet.core.somaxconn = 5\n")
+        tree.file.chmod(0o640)
+    elif request.param == "no directory":
+        tree.file.parent.rmdir()
+    return tree.shown()
+
+
+@pytest.mark.parametrize("recovery", ["rolled_back", "present"])
+def test_killed_anywhere_everything_comes_back(tree: Any, original: Any, recovery: str) -> None:
+    for count, (step, after) in enumerate(_steps()):
+        killed = _killed(step, after, lambda: tree.run(SETTINGS))
+        if not killed:
+            assert count >= 40
+            break
+        if recovery == "present":
+            tree.run(SETTINGS)
+            assert tree.get("net.core.somaxconn") == "8192\n"
+            assert not tree.run(SETTINGS)["changed"]
+        tree.run(state="rolled_back")
+        assert tree.shown() == original, (step, after)
+        assert not tree.run(state="rolled_back")["changed"]
+    else:
+        raise AssertionError("never finished")
+
+
+def test_killed_in_a_rollback_which_is_repeated(tree: Any, original: Any) -> None:
+    for count, (step, after) in enumerate(_steps()):
+        tree.run(SETTINGS)
+        killed = _killed(step, after, lambda: tree.run(state="rolled_back"))
+        if not killed:
+            assert count >= 20
+            break
+        tree.run(state="rolled_back")
+        assert tree.shown() == original, (step, after)
+    else:
+        raise AssertionError("never finished")
+
+
+def test_killed_in_an_undo_by_the_next_run(tree: Any, original: Any) -> None:
+    """A run is killed half-way, the run that undoes it is killed too, and the third one puts it right."""
+    for step, after in _steps():
+        _killed(12, True, lambda: tree.run(SETTINGS))
+        killed = _killed(step, after, lambda: tree.run({"net.ipv4.tcp_tw_reuse": 1}))
+        tree.run(state="rolled_back")
+        assert tree.shown() == original, (step, after)
+        if not killed:
+            break
+    else:
+        raise AssertionError("never finished")
+
+
+@pytest.mark.parametrize("recovery", ["rolled_back", "confirmed"])
+def test_killed_in_a_confirmation(tree: Any, original: Any, recovery: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "ansible_collections.nettriage.linux.plugins.module_utils.tune.timer.arm", lambda *_: {"kind": "none"}
+    )
+    monkeypatch.setattr("ansible_collections.nettriage.linux.plugins.module_utils.tune.timer.disarm", lambda *_: None)
+    for step, after in _steps():
+        tree.run(SETTINGS, confirm_timeout=600)
+        killed = _killed(step, after, lambda: tree.run(state="confirmed"))
+        if recovery == "confirmed":
+            try:
+                tree.run(state="confirmed")
+            except Refused as error:
+                assert "instead of confirmed" in str(error)
+                assert tree.shown() == original, (step, after)
+            else:
+                assert tree.get("net.core.somaxconn") == "8192\n"
+                assert "net.core.somaxconn = 8192\n" in tree.file.read_text()
+        tree.run(state="rolled_back")
+        assert tree.shown() == original, (step, after)
+        if not killed:
+            break
+    else:
+        raise AssertionError("never finished")
+
+
+def _full_disk(tree: Any, step: int, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """From the *step*-th call on, nothing more fits on the disk; the kernel's values are not on it."""
+    seen = 0
+
+    def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(where: Any, *args: Any, **options: Any) -> Any:
+            nonlocal seen
+            path = os.readlink(f"/proc/self/fd/{where}") if isinstance(where, int) else str(where)
+            if not path.startswith(str(tree.proc)):
+                seen += 1
+                if seen >= step:
+                    raise OSError(code, os.strerror(code))
+            return call(where, *args, **options)
+
+        return wrapped
+
+    for name in ("write", "pwrite", "fsync", "mkdir", "link"):
+        monkeypatch.setattr(os, name, wrap(getattr(os, name)))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+def test_a_disk_that_gets_full_and_stays_so(tree: Any, original: Any, code: int) -> None:
+    tree.state.mkdir(mode=0o700)
+    for step in range(1, AT_MOST):
+        with pytest.MonkeyPatch.context() as patch:
+            _full_disk(tree, step, patch, code)
+            try:
+                tree.run(SETTINGS)
+                done = True
+            except Refused as error:
+                done = False
+                assert os.strerror(code) in str(error)
+                assert "everything is undone" in str(error) or "nothing was changed" in str(error), str(error)
+        if done:
+            assert step > 10
+            break
+        assert tree.shown() == original, step
+        assert not tree.run(state="rolled_back")["settings"]
+        assert tree.shown() == original, step
+    else:
+        raise AssertionError("never finished")
+
+
+def test_the_program_that_undoes_imports_nothing_of_the_collection() -> None:
+    source = undo.__spec__.loader.get_source(undo.__name__)  # type: ignore[union-attr]
+    assert source is not None
+    assert "ansible" not in "".join(line for line in source.splitlines() if "import" in line)
