@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.as_terminal import Line
@@ -19,8 +20,8 @@ def table(plans: Mapping[str, list[dict[str, Any]]], columns: int) -> Iterator[L
         planned = [row for row in rows if row["status"] == "planned"]
         told = f"{count(len(planned), 'change')} planned" if planned else "nothing to change"
         yield fit(f"{clean(host)}: {told}", columns), "yellow" if planned else "green"
-        for row in planned:
-            yield from _planned(row, columns)
+        for __, same in groupby(planned, key=lambda row: (row["remedy"], row["why"])):
+            yield from _planned(list(same), columns)
         for row in rows:
             if row["status"] != "planned":
                 told = sentence(f"{row['status']}  {row['remedy']}: {row['refused']}", 1000)
@@ -36,15 +37,18 @@ def _next(row: dict[str, Any], columns: int) -> Iterator[Line]:
             yield fit(f"           {name}: {clean(value)}", columns), None
 
 
-def _planned(row: dict[str, Any], columns: int) -> Iterator[Line]:
-    change = f"{clean(row['key'])}: {shown(row['current'])} -> {shown(row['proposed'])}"
-    yield fit(f"  set      {change}", columns), "yellow"
+def _planned(rows: list[dict[str, Any]], columns: int) -> Iterator[Line]:
+    """The keys that are set for one reason, and then the reason."""
+    for row in rows:
+        change = f"{clean(row['key'])}: {shown(row['current'])} -> {shown(row['proposed'])}"
+        yield fit(f"  set      {change}", columns), "yellow"
+    row, cost = rows[0], sum(each["memory_cost"] for each in rows)
     yield from _wrapped(f"  {row['remedy']}: {sentence(row['why'], 1000)}", columns, None)
     if row["restart_needed"]:
         restart = ", ".join(map(clean, row["restart_needed"]))
         yield fit(f"           takes effect after a restart of {restart}", columns), None
-    if row["memory_cost"]:
-        yield fit(f"           may cost {row['memory_cost'] / (1 << 20):.1f} MiB; risk {row['risk']}", columns), None
+    if cost:
+        yield fit(f"           may cost {cost / (1 << 20):.1f} MiB; risk {row['risk']}", columns), None
 
 
 def shown(value: Any) -> str:
