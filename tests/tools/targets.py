@@ -29,7 +29,11 @@ _QUIET = {
 
 def main() -> int:
     """Write an inventory and a playbook, and run it."""
-    core, programs, interpreters = sys.argv[1], sys.argv[2], [word.split("=", 1) for word in sys.argv[3:]]
+    core, programs, interpreters = (
+        sys.argv[1],
+        os.path.abspath(sys.argv[2]),
+        [word.split("=", 1) for word in sys.argv[3:]],
+    )
     place = os.path.join(CACHE, "targets", core)
     os.makedirs(place, exist_ok=True)
     hosts = {f"python{version}": {"ansible_python_interpreter": path} for version, path in interpreters}
