@@ -69,6 +69,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         return result
 
     def _report(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        if args["lines"] < 0:
+            raise BadOption("lines", args["lines"], "a number of lines, or 0 for none")
         play = _Play(variables, args["results"])
         if self._task.get_play().strategy in FREE and (play.waiting() or not play.claim(args["path"])):
             return {"skipped": True, "msg": "The last host of the batch makes the report."}
@@ -76,7 +78,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         fleet = play.fleet(judge, args["limits"], args["rules"])
         paths = []
         if not self._task.check_mode:
-            paths = files.write(fleet, args["title"], play.directory(args["path"]), args["formats"])
+            try:
+                paths = files.write(fleet, args["title"], play.directory(args["path"]), args["formats"])
+            except OSError as error:
+                accepted = f"a directory that can be written ({error.strerror}: {error.filename})"
+                raise BadOption("path", args["path"], accepted) from error
         batch = play.batch(fleet)
         self._show(batch, fleet, paths, args["lines"])
         outcome: dict[str, Any] = {
@@ -97,7 +103,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
 
     def _show(self, batch: Fleet, fleet: Fleet, paths: list[str], lines: int) -> None:
         """The table on the terminal; a callback that prints JSON is spared by ``lines: 0``."""
-        if lines <= 0:
+        if not lines:
             return
         for line, colour in as_terminal.table(batch, display.columns, lines):
             display.display(line, color=colour)

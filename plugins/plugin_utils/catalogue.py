@@ -264,6 +264,9 @@ class Catalogue:
 
         wanted: dict[str, Mapping[str, Any]] = {data["id"]: data for data in built_in_rules()}
         own = _own(rules)
+        for rule_id, data in own.items():
+            if rule_id not in wanted and data.keys() == {"id", "enabled"}:
+                raise RuleError(f"rules: id: {rule_id!r} is not a rule that could be switched off")
         wanted.update(own)
         self.rules = []
         for rule_id, data in wanted.items():

@@ -236,6 +236,12 @@ def test_check_mode_and_limit(site: Site) -> None:
     assert set(site.hosts()) == {"b"}
 
 
+def test_a_pattern_of_hosts(site: Site) -> None:
+    site.inventory(a=CRITICAL, b={})
+    assert site.run("-e", "audit_hosts=a").returncode == 0
+    assert set(site.hosts()) == {"a"}
+
+
 def test_files_are_replaced_and_not_for_everyone(site: Site) -> None:
     site.inventory(a={})
     site.report.mkdir()
@@ -275,6 +281,9 @@ def test_rules_and_limits_of_a_host_and_of_the_play(site: Site) -> None:
         ({"audit_gather_subset": ["sokets"]}, "gather_subset: 'sokets' is not accepted"),
         ({"audit_fail_on": "sometimes"}, "fail_on must be one of: critical, warning, never"),
         ({"audit_limits": {"no_such_limit": 1}}, "no_such_limit"),
+        ({"audit_lines": -1}, "lines: -1 is not accepted"),
+        ({"audit_report_dir": "/proc/none"}, "path: '/proc/none' is not accepted"),
+        ({"audit_rules": [{"id": "tcp.no_such_rule", "enabled": False}]}, "tcp.no_such_rule"),
         ({"audit_rules": [rule("critical", "facts.meta ==")]}, "own.critical"),
         ({"audit_rules": [rule("critical", "sum(facts.meta) > `1`")]}, "own.critical"),
     ],
