@@ -38,6 +38,11 @@ class Host:
     error: str | None = None
 
     @property
+    def unseen(self) -> list[str]:
+        """What could not be looked at on it, and why."""
+        return self.view.unseen if self.view is not None else []
+
+    @property
     def rank(self) -> tuple[int, list[int], str]:
         """Sorts the worst host first."""
         counts = Counter(finding["severity"] for finding in self.findings)

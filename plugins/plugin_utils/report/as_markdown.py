@@ -15,6 +15,8 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean,
 _SPECIAL = re.compile(r"[\\`*{}\[\]|~<>&]|(?<!\w)_|_(?!\w)")
 _HTML = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _TICKS = re.compile("`+")
+# Of so many healthy hosts it is told what could not be seen; of all others report.html tells it.
+_DETAILED = 20
 
 
 def text(value: object) -> str:
@@ -60,6 +62,8 @@ def _document(fleet: Fleet, title: str) -> Iterator[str]:
         yield f"## {count(len(healthy), 'host')} without findings"
         yield ""
         yield "Hosts: " + ", ".join(text(host.name) for host in healthy)
+        for host in healthy[:_DETAILED]:
+            yield from _unseen(host, f"{text(host.name)}: ")
 
 
 def _host(host: Host) -> Iterator[str]:
@@ -70,6 +74,15 @@ def _host(host: Host) -> Iterator[str]:
         yield f"Not looked at: {text(host.error)}"
     for finding in host.findings:
         yield from _finding(finding)
+    yield from _unseen(host)
+
+
+def _unseen(host: Host, name: str = "") -> Iterator[str]:
+    """What could not be looked at on *host*."""
+    if host.unseen:
+        yield ""
+    for sentence in host.unseen:
+        yield f"- **Not seen:** {name}{text(sentence)}"
 
 
 def _finding(finding: Finding) -> Iterator[str]:

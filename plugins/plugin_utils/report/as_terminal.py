@@ -18,6 +18,8 @@ COLOURS = {"critical": "red", "warning": "yellow", "unreachable": "bright red", 
 _VERDICT = max(map(len, VERDICTS))
 _CAUSES = 10
 _ROOM_FOR_COMMON = 12
+_UNSEEN = 3
+_LEAST = 8
 
 
 def table(fleet: Fleet, columns: int, lines: int) -> Iterator[Line]:
@@ -28,8 +30,13 @@ def table(fleet: Fleet, columns: int, lines: int) -> Iterator[Line]:
     yield headline(fleet), COLOURS[fleet.verdict]
     if not fleet.hosts:
         return
+    unseen = list(_unseen(fleet, columns))[: max(0, lines - _LEAST)]
+    yield from unseen
     yield "", None
-    room = max(5, lines - 3)
+    yield from _rows(fleet, columns, max(5, lines - 3 - len(unseen)))
+
+
+def _rows(fleet: Fleet, columns: int, room: int) -> Iterator[Line]:
     for detailed in (True, False):
         whole = list(_every_finding(fleet, columns, detailed))
         if len(whole) <= room:
@@ -45,6 +52,23 @@ def table(fleet: Fleet, columns: int, lines: int) -> Iterator[Line]:
         yield "", None
         room -= len(common) + 1
     yield from _worst_hosts(fleet, columns, room)
+
+
+def _unseen(fleet: Fleet, columns: int) -> Iterator[Line]:
+    """What could not be looked at: in full for one host, else on how many."""
+    if len(fleet.hosts) > 1:
+        partly = sum(1 for host in fleet.hosts if host.unseen)
+        if partly:
+            yield (
+                fit(
+                    f"Not everything could be seen on {count(partly, 'host')}: the report tells what and why.", columns
+                ),
+                None,
+            )
+        return
+    for sentence in fleet.hosts[0].unseen[:_UNSEEN]:
+        for number, line in enumerate(textwrap.wrap(f"not seen: {clean(sentence)}", columns - 2)):
+            yield fit(line if not number else f"  {line}", columns), None
 
 
 def headline(fleet: Fleet) -> str:

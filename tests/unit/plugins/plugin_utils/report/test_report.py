@@ -268,6 +268,13 @@ def test_the_table_is_bounded_and_says_what_it_left_out(count: int, lines: int, 
         assert str(count) in shown[0] and "host000" in "\n".join(shown)
 
 
+def test_what_could_not_be_seen_is_said_everywhere() -> None:
+    one, many = fleet(host("web")), fleet(host("web"), host("db"))
+    assert "not seen: sockets: owners of web" in "\n".join(lines_of(one))
+    assert "Not everything could be seen on 2 hosts" in "\n".join(lines_of(many))
+    assert "**Not seen:** web: sockets: owners of web" in "".join(as_markdown.lines(one, "Audit"))
+
+
 def test_the_table_names_worst_first_with_advice_where_there_is_room() -> None:
     shown = "\n".join(
         lines_of(fleet(host("good"), host("bad", finding("10.0.0.5:5432")), host("gone", error="No route")))
