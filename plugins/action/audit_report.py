@@ -80,9 +80,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         if not self._task.check_mode:
             try:
                 paths = files.write(fleet, args["title"], play.directory(args["path"]), args["formats"])
-            except OSError as error:
-                accepted = f"a directory that can be written ({error.strerror}: {error.filename})"
-                raise BadOption("path", args["path"], accepted) from error
+            except OSError as trouble:
+                accepted = f"a directory that can be written ({trouble.strerror}: {trouble.filename})"
+                raise BadOption("path", args["path"], accepted) from trouble
         batch = play.batch(fleet)
         self._show(batch, fleet, paths, args["lines"])
         outcome: dict[str, Any] = {
