@@ -99,6 +99,8 @@ class Boot:
 
     :param root: where the file system to look at is mounted; empty for the running one.
     :param overlay: texts of files that are about to be written; ``None`` for one about to be removed.
+
+    :attr:`at_boot` is the tool that sets the keys at boot, :data:`SYSTEMD` or :data:`PROCPS`.
     """
 
     def __init__(self, root: str = "", overlay: dict[str, str | None] | None = None) -> None:
@@ -106,6 +108,7 @@ class Boot:
         self._overlay = {self._real(path): text for path, text in (overlay or {}).items()}
         # Which of the two sets the keys at boot; the other one is run by hand.
         systemd = self._exists("/run/systemd/system") or not self._exists("/usr/sbin/sysctl", "/sbin/sysctl")
+        self.at_boot = SYSTEMD if systemd else PROCPS
         self._tools = {by: self._tool(by) for by in ((SYSTEMD, PROCPS) if systemd else (PROCPS, SYSTEMD))}
         self._late = [self._tuned(), self._ufw()]
         self._scripts = self._script_lines()

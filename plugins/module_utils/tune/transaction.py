@@ -253,8 +253,8 @@ def _carry_out(run: _Run, now: Now, persist: files.Persist) -> Result:
     changed = bool(changing or rewrites)
     diff = _diff(run, rewrites)
     if run.check or not changed:
-        _persisted(run, persist, waiting=False)
-        return run.result(changed, None if not changed else identity, diff=diff)
+        _persisted(run, persist, waiting=changed and request.confirm_timeout > 0)
+        return run.result(changed, None, diff=diff, confirm_timeout=request.confirm_timeout if changed else 0)
     assert run.state is not None
     journal: Journal = {
         "format": undo.FORMAT,
