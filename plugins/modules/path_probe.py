@@ -40,14 +40,14 @@ options:
     type: int
   cycles:
     description:
-      - How often each hop is probed. The smaller it is, the less can be said about little loss.
+      - How often the target is probed. The smaller it is, the less can be said about little loss.
     type: int
     default: 10
   interval:
     description:
-      - Seconds between two probes of a hop.
-      - With O(method=udp) it is at least 1.05. Hosts send only one ICMP error a second, and what a target withholds
-        would look as if it were lost.
+      - Seconds between two probes of the target.
+      - The routers before it are probed once a second at most, and with O(method=udp) so is the target, every 1.05
+        seconds. Hosts send only one ICMP error a second, and what they withhold would look as if it were lost.
     type: float
     default: 1.0
   timeout:
@@ -130,6 +130,15 @@ paths:
       description: Whether the target itself answered any probe.
       returned: always
       type: bool
+    refused_by:
+      description: Who said that there is no way to the target, be it a router or this host. V(null) where nobody did.
+      returned: always
+      type: str
+    refusal:
+      description: What was said.
+      returned: always
+      type: str
+      sample: host unreachable
     why:
       description: Why it was not reached, or not probed as often as wanted, in one sentence. V(null) otherwise.
       returned: always
@@ -139,7 +148,7 @@ paths:
       returned: always
       type: int
     interval_s:
-      description: Seconds between two probes of a hop.
+      description: Seconds between two probes of the target.
       returned: always
       type: float
     size_bytes:

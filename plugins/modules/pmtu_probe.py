@@ -136,7 +136,7 @@ paths:
         - V(reduced), they do not, and somebody says so, so that path MTU discovery works.
         - V(black_hole), they vanish, and nobody says so.
         - V(unreachable), the target answered nothing.
-        - V(null) where the time limit came first.
+        - V(null) where the time limit came first, or the target stopped answering.
       returned: always
       type: str
     why:

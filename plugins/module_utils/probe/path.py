@@ -30,6 +30,8 @@ _NAMES_S = 3.0
 _UNKNOWN: dict[str, Any] = {
     "port": None,
     "reached": False,
+    "refused_by": None,
+    "refusal": None,
     "cycles": 0,
     "interval_s": None,
     "size_bytes": None,
@@ -144,6 +146,9 @@ def _path(endpoint: Endpoint, method: str, params: dict[str, Any], deadline: Dea
         begins = path_report.loss_from(hops)
         if begins is not None:
             result.update(loss_from_hop=begins["hop"], loss_from_address=_first(begins))
+    elif trace.blocked is not None:
+        row = hops[trace.blocked - 1]
+        result.update(refused_by=_first(row), refusal=", ".join(row["errors"]))
     step = path_report.latency_from(hops)
     if step is not None:
         result.update(latency_from_hop=step[0]["hop"], latency_from_address=_first(step[0]), latency_step_ms=step[1])
@@ -167,7 +172,10 @@ def _why(trace: Trace, hops: list[dict[str, Any]], params: dict[str, Any], deadl
         return f"{_first(row) or 'this host'} says: {', '.join(row['errors'])}"
     if not hops:
         return "nothing answers, not even the first hop"
-    return f"nothing answers behind hop {hops[-1]['hop']} ({_first(hops[-1]) or 'unknown'})"
+    last = _first(hops[-1])
+    if last is not None and any(last in row["addresses"] for row in hops[:-1]):
+        return f"packets go round in a circle through {last}"
+    return f"nothing answers behind hop {hops[-1]['hop']} ({last or 'unknown'})"
 
 
 def _name(paths: list[dict[str, Any]], deadline: Deadline) -> None:

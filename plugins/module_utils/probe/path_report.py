@@ -37,7 +37,7 @@ def loss(hop: Hop) -> float | None:
 def rows(trace: Trace) -> list[dict[str, Any]]:
     """The hops up to the destination, or up to the last one that said anything."""
     speaking = [number for number, hop in trace.hops.items() if hop.addresses or hop.rtts_ms]
-    end = trace.end or max(speaking, default=0)
+    end = trace.end or trace.blocked or max(speaking, default=0)
     found = []
     for number in range(1, end + 1):
         hop = trace.hops.get(number, Hop())
@@ -51,7 +51,7 @@ def rows(trace: Trace) -> list[dict[str, Any]]:
                 **{f"{name}_ms": value for name, value in figures(hop.rtts_ms).items()},
                 "errors": hop.errors,
                 "filters_probes": False,
-                "rate_limited": False,
+                "rate_limited": number != trace.end and hop.rationed,
             }
         )
     _excuse(found)
@@ -69,7 +69,7 @@ def _excuse(found: list[dict[str, Any]]) -> None:
             continue
         if behind is not None:
             row["filters_probes"] = row["loss"] == 1 > behind
-            row["rate_limited"] = not row["filters_probes"] and row["loss"] > 2 * behind and row["loss"] > 0
+            row["rate_limited"] |= not row["filters_probes"] and row["loss"] > 2 * behind
         if row["loss"] < 1:
             behind = row["loss"] if behind is None else min(behind, row["loss"])
 

@@ -19,6 +19,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.probe.measure impo
 
 # Hosts send one ICMP error a second to each peer, after a few at once (icmp_ratelimit): Linux, and others more.
 PACE_S = 1.05
+_LEAST_PACE_S = 0.95
 _SILENT_HOPS = 5  # so many hops beyond the last that answers
 _MOST_GAP_S = 0.05
 _ADDRESSES = 8
@@ -28,6 +29,8 @@ class Hop:
     """What was seen of one hop.
 
     :ivar sent: probes whose fate is known.
+    :ivar turns: probes in all.
+    :ivar answered: which of them were, by their turn.
     :ivar rtts_ms: of those that were answered, in the order of the answers.
     :ivar addresses: who answered, and how often.
     :ivar errors: what else was answered, and how often.
@@ -35,9 +38,20 @@ class Hop:
 
     def __init__(self) -> None:
         self.sent = 0
+        self.turns = 0
+        self.answered: set[int] = set()
+        self.last_at = 0.0
         self.rtts_ms: list[float] = []
         self.addresses: dict[str, int] = {}
         self.errors: dict[str, int] = {}
+
+    @property
+    def rationed(self) -> bool:
+        """Whether it answers as who may send only so many ICMP errors in a time: some at once, then no two in a row."""
+        first_lost = next((turn for turn in range(self.turns) if turn not in self.answered), self.turns)
+        later = sorted(turn for turn in self.answered if turn > first_lost)
+        steps = [after - before for before, after in zip(later, later[1:])]
+        return first_lost >= 3 and len(later) >= 2 and min(steps) >= 2
 
     def answered_by(self, address: str | None) -> None:
         if address is not None and (address in self.addresses or len(self.addresses) < _ADDRESSES):
@@ -46,6 +60,7 @@ class Hop:
 
 class _Flying(NamedTuple):
     hop: int
+    turn: int
     sent_ns: int
     lost_at: float
 
@@ -65,6 +80,7 @@ class Trace:
         self._max_hops = max_hops
         self._size = max(size, sender.smallest)
         self._flying: dict[int, _Flying] = {}
+        self._lost: dict[int, int] = {}
         self._number = 0
         self._farthest = 0
         self._last_beyond = 0.0
@@ -92,8 +108,10 @@ class Trace:
             self.cycles += 1
             gap, hop, at = min(_MOST_GAP_S, interval_s / self.last), 1, begin
             while hop <= self.last and self._listen(at, deadline):
-                self._send(hop)
-                hop, at = hop + 1, max(at + gap, time.monotonic())
+                if self._due(hop):
+                    self._send(hop)
+                    at = max(at + gap, time.monotonic())
+                hop += 1
             begin = max(begin + interval_s, time.monotonic())
             if self._sender.paced and self.end is not None:
                 # What went beyond the destination in the first cycle has used up some of its answers.
@@ -102,10 +120,20 @@ class Trace:
                 self._listen(begin, deadline)
         self._await(deadline)
 
+    def _due(self, hop: int) -> bool:
+        """Whether a router has had time to regain the right to an ICMP error; neither the destination needs that, nor
+        who has not said anything yet."""
+        at = self._hop(hop)
+        return hop == self.end or not at.rtts_ms or time.monotonic() - at.last_at >= _LEAST_PACE_S
+
     def _send(self, hop: int) -> None:
         self._number = (self._number + 1) & 0xFFFF
+        self._lost.pop(self._number, None)
         now = time.monotonic()
-        self._flying[self._number] = _Flying(hop, time.time_ns(), now + self._timeout_s)
+        at = self._hop(hop)
+        at.last_at = now
+        self._flying[self._number] = _Flying(hop, at.turns, time.time_ns(), now + self._timeout_s)
+        at.turns += 1
         self._sender.send(self._number, hop, self._size)
         if hop > self._farthest + 1:
             self._last_beyond = now
@@ -116,7 +144,7 @@ class Trace:
             pending = [
                 each.lost_at
                 for each in self._flying.values()
-                if each.hop <= self.last and (self.cycles < 3 or self._hop(each.hop).rtts_ms)
+                if each.hop <= self.last and (self._hop(each.hop).turns < 3 or self._hop(each.hop).rtts_ms)
             ]
             if not pending:
                 return
@@ -142,21 +170,28 @@ class Trace:
         now = time.monotonic()
         for number in [number for number, each in self._flying.items() if each.lost_at <= now]:
             self._sender.forget(number)
-            self._hop(self._flying.pop(number).hop).sent += 1
+            self._lost[number] = self._flying.pop(number).hop
+            self._hop(self._lost[number]).sent += 1
 
     def _hop(self, number: int) -> Hop:
         return self.hops.setdefault(number, Hop())
 
     def _take(self, answer: Answer) -> None:
         number = self._guess(answer) if answer.number is None else answer.number
-        if number is None or number not in self._flying:
+        answered = answer.kind in (EXPIRED, REACHED)
+        if number is not None and number in self._flying:
+            at, turn, sent_ns, __ = self._flying.pop(number)
+            self._hop(at).sent += 1
+            if answered:
+                self._hop(at).answered.add(turn)
+                self._hop(at).rtts_ms.append(max(0.0, (answer.at_ns - sent_ns) / 1e6))
+        elif number is not None and number in self._lost and not answered:
+            at = self._lost.pop(number)  # a router looks for a host for seconds before it says that there is none
+        else:
             return
-        at, sent_ns, __ = self._flying.pop(number)
         hop = self._hop(at)
-        hop.sent += 1
         hop.answered_by(answer.address)
-        if answer.kind in (EXPIRED, REACHED):
-            hop.rtts_ms.append(max(0.0, (answer.at_ns - sent_ns) / 1e6))
+        if answered:
             self._farthest = max(self._farthest, at)
             if answer.kind == REACHED:
                 self.end = at if self.end is None else min(self.end, at)

@@ -9,15 +9,16 @@ import time
 from typing import Any, Callable, Literal, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import rtnetlink
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable, why
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, shown
-from ansible_collections.nettriage.linux.plugins.module_utils.probe.error_queue import REACHED, Answer, Sender
+from ansible_collections.nettriage.linux.plugins.module_utils.probe.error_queue import Answer, Sender
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.icmp import Echo, echo_socket
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.measure import Deadline
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.path_tcp import PORT
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.path_udp import Udp
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.pmtu_rounds import (
     ALL_THE_WAY,
+    Circle,
     Narrow,
     Rounds,
     Silent,
@@ -75,7 +76,10 @@ def probe_pmtus(host: Host, params: dict[str, Any]) -> dict[str, Any]:
         started = time.monotonic()
         route = _route(endpoint)
         path = _Path(endpoint, route, params, deadline)
-        found = path.by_tcp() if method == "tcp" else path.by_datagrams()
+        try:
+            found = path.by_tcp() if method == "tcp" else path.by_datagrams()
+        except (Unavailable, OSError) as error:
+            found = {"verdict": NOT_REACHED, "why": why(error, f"sending to {endpoint.address}")}
         return {
             **_unknown(endpoint.target, endpoint, method),
             **route._asdict(),
@@ -107,7 +111,10 @@ def _route(endpoint: Endpoint) -> Route:
     """:raises Unavailable: no route leads there."""
     with rtnetlink.open_route() as link:
         zone = endpoint.sockaddr[3] if endpoint.ipv6 else 0
-        found = None if zone else rtnetlink.way(link, endpoint.address)
+        try:
+            found = None if zone else rtnetlink.way(link, endpoint.address)
+        except Unavailable as error:
+            raise Unavailable(f"no route to {endpoint.address}: {error}") from error
         ifindex = zone or (found.ifindex if found else None)
         through = rtnetlink.one_link(link, ifindex) if ifindex else None
     if through is None or through.mtu is None:
@@ -132,27 +139,25 @@ class _Path:
     def by_datagrams(self) -> dict[str, Any]:
         """By the wanted kind of probe; by the other one where the destination does not answer that."""
         methods = ["udp", "icmp"] if self._params["method"] == "udp" else ["icmp", "udp"]
-        refused: list[Answer] = []
-        senders: list[Sender] = []
+        asked: list[Rounds] = []
         try:
             for method in methods:
                 try:
                     sender = self._sender(method)
                 except Unavailable:
                     continue
-                senders.append(sender)
                 rounds = self._rounds(sender)
-                answer = self._counted(rounds, rounds.reached)
-                if answer is not None and answer.kind == REACHED:
+                asked.append(rounds)
+                if self._counted(rounds, rounds.reached):
                     return {"method": method, **self._measured(rounds, ALL_THE_WAY, None)}
-                if answer is not None:
-                    refused.append(answer)
-            return self._by_hops(self._rounds(senders[0]), refused)
+            return self._by_hops(asked)
         except TimeUp:
             return {"why": self._late("before the destination answered anything")}
+        except Circle as error:
+            return {"verdict": NOT_REACHED, "why": f"packets go round in a circle through {error}"}
         finally:
-            for sender in senders:
-                sender.close()
+            for rounds in asked:
+                rounds.sender.close()
 
     def _sender(self, method: str) -> Sender:
         if method == "icmp":
@@ -170,12 +175,14 @@ class _Path:
         finally:
             self.sent += rounds.sent - before
 
-    def _by_hops(self, rounds: Rounds, refused: list[Answer]) -> dict[str, Any]:
+    def _by_hops(self, asked: list[Rounds]) -> dict[str, Any]:
         """What can be known where the destination answers nothing: how far large packets come."""
+        rounds = asked[0]
         ways = self._counted(rounds, rounds.hops, self._params["max_hops"])
-        if refused:
-            said = refused[0]
-            return {"verdict": NOT_REACHED, "why": f"{said.address or 'this host'} says: {said.what or said.kind}"}
+        # A router looks for a host for seconds before it says that there is none.
+        refusal = next(filter(None, (each.refused() for each in asked)), None)
+        if refusal is not None:
+            return {"verdict": NOT_REACHED, "why": f"{refusal.address or 'this host'} says: {refusal.what}"}
         if not ways:
             return {"verdict": NOT_REACHED, "why": "nothing answers, neither the destination nor any hop before it"}
         far = ways[-1]
@@ -215,6 +222,8 @@ class _Path:
                 narrow = rounds.narrow(size, rounds.hops(self._params["max_hops"]) if ways is None else ways, reached)
             except TimeUp:
                 cut = self._late("while the hop was looked for")
+            except Circle:
+                narrow = None  # the destination answers all the same
         return self._result(search, narrow, rounds.small, cut)
 
     def _result(
@@ -222,24 +231,24 @@ class _Path:
     ) -> dict[str, Any]:
         told, vanished = search.told, search.vanished
         verdict: str | None
-        why: str | None
+        reason: str | None
         mtu = search.good if search.good > low or cut is None else None
         if vanished is not None:
             verdict = BLACK_HOLE
             behind = f" behind hop {narrow.number} ({narrow.address or 'this host'})" if narrow else ""
-            why = f"packets of {vanished} bytes vanish{behind} without an ICMP error, while small ones arrive"
+            reason = f"packets of {vanished} bytes vanish{behind} without an ICMP error, while small ones arrive"
         elif told is not None:
             verdict = REDUCED
-            why = f"{teller or told.address or 'this host'} says that packets of more than {mtu} bytes do not fit"
+            reason = f"{teller or told.address or 'this host'} says that packets of more than {mtu} bytes do not fit"
         else:
-            verdict, why = CLEAN if cut is None else None, None
+            verdict, reason = CLEAN if cut is None else None, None
         hop = None
         if narrow is not None:
             hop = {**narrow._asdict(), "mtu": told.mtu if told and told.mtu and vanished is None else search.good}
         return {
             "path_mtu": mtu,
             "verdict": verdict,
-            "why": "; ".join(filter(None, (why, cut))) or None,
+            "why": "; ".join(filter(None, (reason, cut))) or None,
             "hop": hop,
             "reached": True,
             "mss_advice": self._mss(mtu, verdict) if mtu else None,
@@ -277,10 +286,10 @@ class _Path:
             found.update(path_mtu=whole, verdict=CLEAN, reached=True, mss_advice=self._mss(whole, CLEAN))
         if found["verdict"] == CLEAN and whole < self.route.interface_mtu:
             if known <= whole:
-                why = f"the kernel knows already that larger packets than {known} bytes do not fit"
+                reason = f"the kernel knows already that larger packets than {known} bytes do not fit"
             else:
-                why = f"the peer, or a router that clamps it, announces an MSS for packets of {whole} bytes"
-            found.update(verdict=REDUCED, why=why, mss_advice=self._mss(whole, REDUCED))
+                reason = f"the peer, or a router that clamps it, announces an MSS for packets of {whole} bytes"
+            found.update(verdict=REDUCED, why=reason, mss_advice=self._mss(whole, REDUCED))
         return found
 
     def _connection(self, port: int, size: int | None) -> Connection:
@@ -305,6 +314,6 @@ class _Path:
                 found: Narrow | None = self._counted(
                     rounds, rounds.narrow, search.vanished or min(search.refused), ways, False
                 )
-            except (TimeUp, OSError):
+            except (TimeUp, Circle, OSError):
                 return None
             return found

@@ -30,6 +30,10 @@ class Silent(Exception):
     """What answered before answers no longer, whatever the size."""
 
 
+class Circle(Exception):
+    """Packets go round in a circle; the argument is the address of a router in it."""
+
+
 class Narrow(NamedTuple):
     """Where packets of a size do not go on.
 
@@ -55,6 +59,7 @@ class Rounds:
         self.tries = tries
         self.sent = 0
         self.small = sender.smallest
+        self._refusal: Answer | None = None
         self._timeout_s = timeout_s
         self._deadline = deadline
         self._number = 0
@@ -86,23 +91,31 @@ class Rounds:
             poll.poll(end.left() * 1000 + 1)
             for answer in self.sender.receive():
                 number = next(iter(numbers)) if answer.number is None and len(numbers) == 1 else answer.number
+                if answer.kind == UNREACHABLE:
+                    self._refusal = answer
                 if number in numbers:
                     answers[numbers.pop(number)] = answer
                     self._slowest_s = max(self._slowest_s or 0.0, (answer.at_ns - began_ns) / 1e9)
         return answers
 
+    def refused(self) -> Answer | None:
+        """What was said, by now, about there being no way to the destination."""
+        for answer in self.sender.receive():
+            if answer.kind == UNREACHABLE:
+                self._refusal = answer
+        return self._refusal
+
     def pause(self) -> None:
         """Until hosts send ICMP errors again that they have held back."""
         time.sleep(self._deadline.left(PACE_S))
 
-    def reached(self) -> Answer | None:
-        """What the destination says to a small packet, or who else refuses it; ``None`` where nobody says anything."""
-        answer = None
-        for __ in range(self.tries):
-            (answer,) = self.ask((ALL_THE_WAY, self.small))
-            if answer is not None and answer.kind == REACHED:
-                return answer
-        return answer
+    def reached(self) -> bool:
+        """Whether the destination answers small packets."""
+        return any(
+            answer is not None and answer.kind == REACHED
+            for count in (1, self.tries - 1)
+            for answer in (self.ask(*[(ALL_THE_WAY, self.small)] * count) if count else [])
+        )
 
     def arrives(self, size: int, hops: int = ALL_THE_WAY, sure: bool = True) -> Literal[True] | TooBig | None:
         """Whether a packet of *size* comes to the hop, or the destination, that answers small ones.
@@ -139,8 +152,12 @@ class Rounds:
         return None
 
     def hops(self, limit: int) -> list[Answer | None]:
-        """Who answers small packets at each hop, up to the destination, or to the last one that answers."""
+        """Who answers small packets at each hop, up to the destination, or to the last one that answers.
+
+        :raises Circle: one router answers as several hops.
+        """
         found: list[Answer | None] = []
+        seen: list[str | None] = []
         while len(found) < limit:
             numbers = range(len(found) + 1, min(limit, len(found) + _BATCH) + 1)
             answers = self.ask(*((number, self.small) for number in numbers))
@@ -149,6 +166,9 @@ class Rounds:
                 for place, answer in zip(again, self.ask(*((numbers[place], self.small) for place in again))):
                     answers[place] = answer
             for answer in answers:
+                if answer is not None and answer.kind == EXPIRED and answer.address in seen[:-1]:
+                    raise Circle(answer.address)
+                seen.append(answer.address if answer is not None else None)
                 found.append(answer)
                 if answer is not None and answer.kind in (REACHED, UNREACHABLE):
                     return found
@@ -169,7 +189,7 @@ class Rounds:
             if answer is None:
                 continue
             if answer.kind == REACHED:
-                return Narrow(*last, answer.address)
+                return self._behind(last, ways, answer.address)
             try:
                 found = self.arrives(size, number)
             except Silent:
@@ -177,7 +197,11 @@ class Rounds:
             if found is True:
                 last = number, answer.address
             elif found is None:
-                return Narrow(*last, answer.address)
+                return self._behind(last, ways, answer.address)
             else:
                 return Narrow(number - 1, found.address or last[1], answer.address)
-        return Narrow(*last, None) if reached else None
+        return Narrow(*last, None) if reached and last[0] else None
+
+    def _behind(self, last: tuple[int, str | None], ways: list[Answer | None], address: str | None) -> Narrow | None:
+        """Without any answer from the first hop, nothing tells which of the silent ones it is."""
+        return None if not last[0] and ways[0] is None else Narrow(*last, address)

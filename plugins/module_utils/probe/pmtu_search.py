@@ -43,11 +43,13 @@ class Search:
         self.good = low
         self.high = high
         self.refused: dict[int, TooBig | None] = {}
+        # The size that decides whether there is anything to look for, and then the one that ends the search.
+        self._sure = {high}
 
     @property
     def vanished(self) -> int | None:
-        """The smallest size about which nobody says anything."""
-        return min((size for size, said in self.refused.items() if said is None), default=None)
+        """The smallest size that vanishes for certain."""
+        return min((size for size, said in self.refused.items() if said is None and size in self._sure), default=None)
 
     @property
     def told(self) -> TooBig | None:
@@ -57,19 +59,18 @@ class Search:
 
     def run(self) -> None:
         """:raises TimeUp: :attr:`good` and :attr:`refused` are what is known so far."""
-        confirmed: set[int] = set()
         size: int | None = self.high
         while size is not None:
-            found = self._arrives(size, size in confirmed)
+            found = self._arrives(size, size in self._sure)
             if found is True:
                 self.good = max(self.good, size)
                 # What was taken for lost, and arrives at last, was lost by chance.
                 self.refused = {each: said for each, said in self.refused.items() if each > self.good}
             else:
                 self.refused[size] = found
-            size = self._next(confirmed)
+            size = self._next()
 
-    def _next(self, confirmed: set[int]) -> int | None:
+    def _next(self) -> int | None:
         """The size to try next; ``None`` where everything is known."""
         if self.good >= self.high:
             return None
@@ -77,8 +78,8 @@ class Search:
         said = self.refused.get(bad)
         if bad - self.good == 1 or (said and said.mtu == self.good):
             # The size that decides is asked for once more, where only silence speaks against it.
-            if said is None and bad not in confirmed and bad <= self.high:
-                confirmed.add(bad)
+            if said is None and bad not in self._sure and bad <= self.high:
+                self._sure.add(bad)
                 return bad
             return None
         if said and self.good < said.mtu < bad:
