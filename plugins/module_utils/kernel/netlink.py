@@ -25,13 +25,10 @@ NLMSG_ERROR = 2
 NLMSG_DONE = 3
 NLM_F_REQUEST = 0x01
 NLM_F_MULTI = 0x02
-NLM_F_ACK = 0x04
 NLM_F_DUMP_INTR = 0x10
 NLM_F_DUMP = 0x300
 NLA_TYPE_MASK = 0x3FFF
 
-_SOL_NETLINK = 270
-_NETLINK_GET_STRICT_CHK = 12
 _HEADER = struct.Struct("=IHHII")
 HEADER_SIZE = _HEADER.size
 _ERROR = struct.Struct("=i")
@@ -89,14 +86,6 @@ class Netlink:
 
     def close(self) -> None:
         self._socket.close()
-
-    def strict(self) -> bool:
-        """Ask for kernel-side filtering of dumps by their header fields (Linux 4.20); tell whether it is had."""
-        try:
-            self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
-        except OSError:
-            return False
-        return True
 
     def send(self, message_type: int, payload: bytes, flags: int) -> int:
         """Send one request and return its sequence number."""

@@ -25,9 +25,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink imp
 )
 
 IFF_UP = 0x1
-IFF_LOOPBACK = 0x8
 ARPHRD_LOOPBACK = 772
-NTF_EXT_LEARNED = 0x10
 
 _RTM_GETLINK, _RTM_GETADDR, _RTM_GETROUTE, _RTM_GETRULE = 18, 22, 26, 34
 _RTM_GETNETCONF, _RTM_GETNEXTHOP = 82, 106
