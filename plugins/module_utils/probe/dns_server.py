@@ -190,10 +190,13 @@ def server_facts(result: Measured) -> dict[str, Any]:
     """Figures of one server, as they stand in ``dns.servers``."""
     replies = [reply for steps in result.walks.values() for step in steps for reply in step.replies]
     replies += (result.udp or []) + (result.tcp or [])
+    late = [reply.ms for reply in replies if reply.late]
     return {
         "reachable": any(reply.outcome == ANSWERED or reply.late for reply in replies) if replies else None,
         "error": result.error,
-        "udp": None if result.udp is None else {**_figures(result.udp), "wrong": result.wrong, **_late(result.udp)},
+        "udp": None
+        if result.udp is None
+        else {**_figures(result.udp), "wrong": result.wrong, "late": len(late), "late_ms": _spread(late)},
         "tcp": None
         if result.tcp is None
         else {**_figures(result.tcp), "connect_ms": _spread(reply.connect_ms for reply in result.tcp)},
@@ -216,11 +219,6 @@ def _figures(replies: list[Reply]) -> dict[str, Any]:
         "truncated": sum(message.truncated for message in answers),
         "latency_ms": _spread(reply.ms for reply in replies if not reply.late),
     }
-
-
-def _late(replies: list[Reply]) -> dict[str, Any]:
-    late = [reply.ms for reply in replies if reply.late]
-    return {"late": len(late), "late_ms": _spread(late)}
 
 
 def _spread(values_ms: Any) -> dict[str, float] | None:
