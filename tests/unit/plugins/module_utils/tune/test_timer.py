@@ -47,12 +47,12 @@ def test_without_a_confirmation_everything_comes_back(tree: Any) -> None:
     assert setting["persisted"] is False and "confirmed" in setting["why"]
     assert not tree.file.exists() and tree.get("net.core.somaxconn") == "8192\n"
     assert stat.S_IMODE((tree.state / "undo.py").stat().st_mode) == 0o700
-    until(lambda: journal(tree)["state"] == undo.UNDONE)
+    pid = journal(tree)["timer"]["pid"]
+    until(lambda: gone(pid))
     assert journal(tree)["undone_by"] == "timer"
     assert tree.shown() == before
     with pytest.raises(Refused, match=r"is undone \(by: timer\), so it cannot be confirmed"):
         tree.run(state="confirmed")
-    until(lambda: gone(journal(tree)["timer"]["pid"]))
 
 
 def test_confirmed_it_stays_and_the_timer_ends(tree: Any) -> None:

@@ -187,9 +187,12 @@ def test_ports_of_equal_parity_are_allowed_with_a_warning(tree: Any) -> None:
 def test_the_port_range_and_its_lower_bound_may_move_together(tree: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     real = undo.write_value
-    monkeypatch.setattr(
-        undo, "write_value", lambda path, text: (written.append(path.rpartition("/")[2]), real(path, text))
-    )
+
+    def noting(path: str, text: str) -> None:
+        written.append(path.rpartition("/")[2])
+        real(path, text)
+
+    monkeypatch.setattr(undo, "write_value", noting)
     tree.run({"net.ipv4.ip_local_port_range": "500 60001", "net.ipv4.ip_unprivileged_port_start": 80})
     assert written == ["ip_unprivileged_port_start", "ip_local_port_range"]
     written.clear()
