@@ -53,9 +53,10 @@ def _rows(case: Case, remedy: Remedy, evidence: list[Row], budget: int | None) -
         )
     failed = [guard for guard in guards if not guard.holds]
     if failed or not proposal.changes:
-        why = "; ".join(guard.detail for guard in failed) or "already as it should be"
+        why = "; ".join(guard.detail.rstrip(".") for guard in failed) or "already as it should be"
         status = "refused" if failed else "already"
-        return [_row(case, remedy, proposal, guards, evidence, status=status, refused=why)], budget
+        owner = evidence[0]["subject"] if failed and evidence else None
+        return [_row(case, remedy, proposal, guards, evidence, status=status, refused=why, owner=owner)], budget
     rows = [
         _row(
             case,

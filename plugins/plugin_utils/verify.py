@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ansible_collections.nettriage.linux.plugins.plugin_utils.arithmetic import lower_bound
+
 Facts = dict[str, Any]
 Row = dict[str, Any]
 
@@ -35,8 +37,8 @@ WATCHED = (
     Watched("connection tracking drops per second", "conntrack.rates.drop", 2.0, 1.0),
     Watched("median round-trip time in ms", "sockets.tcp.quality.rtt_ms.median", 1.5, 5.0),
 )
-# Fewer segments than this say nothing about loss.
-_SEGMENTS = 1000
+# Fewer segments sent again than this say nothing about loss. Where nothing gets through any more, few are sent at all.
+_RETRANSMITTED = 10
 
 
 def verify(before: Facts, after: Facts, plan: list[Row]) -> Row:
@@ -56,10 +58,19 @@ def verify(before: Facts, after: Facts, plan: list[Row]) -> Row:
 
 def _check(watched: Watched, before: Facts, after: Facts) -> Row:
     old, new = measure(before, watched.path), measure(after, watched.path)
-    worse = new is not None and new > (old or 0.0) * watched.factor and new - (old or 0.0) > watched.slack
-    if watched.path.endswith("retransmit_ratio"):
-        worse = worse and (measure(after, "tcp.derived.data_segments_sent") or 0) >= _SEGMENTS
+    certain = _certain_loss(after) if watched.path.endswith("retransmit_ratio") else new
+    # Without a value from before there is nothing to be worse than.
+    worse = old is not None and certain is not None and certain > old * watched.factor and certain - old > watched.slack
     return {"name": watched.name, "before": old, "after": new, "worse": worse}
+
+
+def _certain_loss(facts: Facts) -> float | None:
+    """The retransmitted share that the number of segments proves; ``None`` where they are too few."""
+    retransmitted = measure(facts, "tcp.derived.retransmitted_segments") or 0.0
+    if retransmitted < _RETRANSMITTED:
+        return None
+    sent = measure(facts, "tcp.derived.data_segments_sent") or 0.0
+    return lower_bound(min(retransmitted, sent), sent)
 
 
 def _proof(row: Row, before: Facts, after: Facts) -> Row:

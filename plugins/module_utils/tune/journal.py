@@ -57,6 +57,9 @@ def open_state(path: str, check: bool) -> State | None:
         except OSError as error:
             raise Trouble(f"state_dir {path} cannot be made: {undo.reason(error)}") from error
         state = State(path)
+    if not os.access(path, os.W_OK):
+        state.close()
+        raise Trouble(f"state_dir {path} cannot be written")
     try:
         state.lock(create=not check)
     except Trouble:

@@ -15,7 +15,10 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.remedies.model imp
 
 def _bbr(case: Case) -> Proposal:
     current = case.value("net.ipv4.tcp_congestion_control")
-    available = str(case.value("net.ipv4.tcp_available_congestion_control") or "").split()
+    available = case.value("net.ipv4.tcp_available_congestion_control") or []
+    allowed = case.value("net.ipv4.tcp_allowed_congestion_control") or []
+    # The kernel holds only the namespaces that it did not start with to the list.
+    contained = bool(case.at("meta.netns") or case.at("meta.container"))
     quality = case.at("sockets.tcp.quality") or {}
     rtt = case.policy.rtt_ms or (quality.get("min_rtt_ms") or {}).get("median")
     loss, reordering = quality.get("retransmit_ratio"), quality.get("reordering_max")
@@ -42,6 +45,12 @@ def _bbr(case: Case) -> Proposal:
                 listed or bool((case.at("meta.capabilities") or {}).get("sys_module", True)),
                 f"available are {', '.join(available) or 'unknown'}"
                 + ("" if listed else "; the module tcp_bbr has to be loaded first"),
+            ),
+            Guard(
+                "allowed",
+                not contained or not allowed or "bbr" in allowed,
+                f"a namespace may have {', '.join(allowed) or 'an unknown choice'};"
+                " net.ipv4.tcp_allowed_congestion_control of the host decides",
             ),
             Guard(
                 "the path is long",

@@ -16,6 +16,7 @@ def facts(**values: float | None) -> dict[str, Any]:
             "derived": {
                 "retransmit_ratio": values.get("loss", 0.001),
                 "data_segments_sent": values.get("segments", 50_000),
+                "retransmitted_segments": (values.get("loss", 0.001) or 0) * (values.get("segments", 50_000) or 0),
                 "resets_sent_per_s": values.get("resets", 0.0),
             },
             "delta": {"TcpExt": {"ListenOverflows": values.get("overflows", 0), "TWRecycled": values.get("reused", 0)}},
@@ -33,6 +34,8 @@ def planned(verify_by: str, proof: str) -> list[dict[str, Any]]:
     ("before", "after"),
     [
         ({"loss": 0.001}, {"loss": 0.05}),
+        ({"loss": 0.0}, {"loss": 0.6, "segments": 40}),
+        ({"loss": 0.0}, {"loss": 3.0, "segments": 12}),
         ({"resets": 1.0}, {"resets": 40.0}),
         ({"drops": 0.0}, {"drops": 50.0}),
         ({"rtt": 2.0}, {"rtt": 30.0}),
@@ -49,7 +52,10 @@ def test_a_host_that_got_worse(before: dict[str, float], after: dict[str, float]
     ("before", "after"),
     [
         ({"loss": 0.001}, {"loss": 0.005}),
-        ({"loss": 0.0}, {"loss": 0.5, "segments": 20}),
+        ({"loss": 0.0}, {"loss": 0.3, "segments": 20}),
+        ({"loss": 0.0}, {"loss": 0.011, "segments": 1000}),
+        ({"loss": None}, {"loss": 0.5}),
+        ({"rtt": None}, {"rtt": 90.0}),
         ({"resets": 0.1}, {"resets": 3.0}),
         ({"rtt": 0.2}, {"rtt": 2.0}),
         ({"rtt": 5.0}, {"rtt": None}),
