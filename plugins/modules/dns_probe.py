@@ -52,7 +52,7 @@ options:
   timeout:
     description:
       - Seconds to wait for one answer, from 0.1 to 30.
-      - The resolver has a timeout of its own, RV(resolver.options.timeout_s).
+      - The resolver has a timeout of its own, C(resolver.options.timeout_s) of the result.
     type: float
     default: 2
   deadline:
