@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Union
+import os
+from typing import Any, List, NamedTuple, Union
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sysctl
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, number, shown
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable, why
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, number, read_text, shown
 
 Value = Union[int, List[int], List[str], str, None]
 
@@ -57,10 +58,26 @@ _TEXTS = ("net.core.default_qdisc", "net.ipv4.ip_local_reserved_ports", "net.ipv
 NUMBERS = [f"{directory}.{name}" for directory, names in _NUMBERS.items() for name in names.split()]
 KEYS = sorted([*NUMBERS, *_NUMBER_LISTS, *_WORD_LISTS, *_TEXTS])
 
+# Files of sysctl.d that are our own: by this name, or by how they begin.
+OWN_NAME = "90-nettriage.conf"
+OWN_MARK = "# Written by nettriage.linux.sysctl_transaction"
+
+
+class Tuned(NamedTuple):
+    """What becomes of the settings of our own files; ``None`` where that cannot be told from here."""
+
+    overridden: list[dict[str, Any]] | None
+    namespaces: list[dict[str, Any]] | None
+
 
 class Sample(NamedTuple):
     values: dict[str, Value]
     limited: list[str]
+    tuned: Tuned
+
+
+def baseline(host: Host) -> None:
+    """Nothing here is counted."""
 
 
 def sample(host: Host) -> Sample:
@@ -78,11 +95,85 @@ def sample(host: Host) -> Sample:
             limited.append(f"{key}: its value has not the form that this key has")
     if all(value is None for value in values.values()):
         raise Unavailable(limited[0] if limited else f"{host.proc('sys/net')} does not exist")
-    return Sample(values, limited)
+    return Sample(values, limited, tuned(host, limited))
 
 
-def facts(host: Host, before: Sample | None, now: Sample, window: Window) -> Facts:
-    return {"available": True, "limited": now.limited, "values": now.values}
+def facts(host: Host, before: None, now: Sample, window: Window) -> Facts:
+    found: Facts = {"available": True, "limited": now.limited, "values": now.values}
+    for name, rows in now.tuned._asdict().items():
+        found[name] = None if rows is None else rows[: window.top]
+        found[f"{name}_total"] = None if rows is None else len(rows)
+    return found
+
+
+def tuned(host: Host, limited: list[str]) -> Tuned:
+    """Who overrides our own files at the next boot, and which namespaces they have not reached.
+
+    Both are asked for only where there is such a file, and only from the host's own network namespace.
+
+    :param limited: gets a sentence for what cannot be seen.
+    """
+    if not host.live or host.netns is not None or not _first_namespace(host):
+        return Tuned(None, None)
+    root = _root(host)
+    files = own_files(root)
+    if not files:
+        return Tuned([], [])
+    if root.startswith(host.procfs):
+        # Links of another root cannot be followed from here as they are followed there.
+        limited.append(f"overridden: {files[0]} is the host's, whose sysctl.d is not seen from this container")
+        return Tuned(None, None)
+    # Most hosts have no such file and need not load these.
+    from ansible_collections.nettriage.linux.plugins.module_utils.collect import (
+        sysctls_namespaces,
+        sysctls_overridden,
+    )
+
+    settings = sysctls_overridden.settings(root, files)
+    losing = sysctls_overridden.overridden(root, settings)
+    try:
+        elsewhere = sysctls_namespaces.differing(host, settings)
+    except OSError as error:  # no more processes or descriptors: the rest is still worth having
+        limited.append(why(error, "namespaces"))
+        return Tuned(losing, None)
+    limited.extend(elsewhere.limited)
+    return Tuned(losing, elsewhere.rows)
+
+
+def own_files(root: str) -> list[str]:
+    """The files below ``/etc/sysctl.d`` that ``sysctl_transaction`` has written."""
+    directory = "/etc/sysctl.d"
+    try:
+        names = sorted(os.listdir(root + directory))
+    except OSError:
+        return []
+    paths = [f"{directory}/{name}" for name in names if name.endswith(".conf")]
+    return [path for path in paths if path.endswith(f"/{OWN_NAME}") or _begins(root + path)]
+
+
+def _begins(path: str) -> bool:
+    try:
+        return os.path.isfile(path) and read_text(path).startswith(OWN_MARK)
+    except Unavailable:
+        return False
+
+
+def _root(host: Host) -> str:
+    """Where the file system of the host lies; empty where it is the one of this process."""
+    if host.procfs == "/proc":
+        return os.path.dirname(host.etc).rstrip("/")
+    root = host.proc("1", "root")
+    try:
+        return "" if os.path.samefile(root, "/") else root
+    except OSError:
+        return root
+
+
+def _first_namespace(host: Host) -> bool:
+    try:
+        return os.path.samefile(host.proc("1", "ns", "net"), host.proc("self", "ns", "net"))
+    except OSError:  # init's is shown to nobody without privilege: nothing tells that this is another one
+        return True
 
 
 def parse(key: str, text: str | None) -> Value:
