@@ -36,12 +36,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         __, args = self.validate_argument_spec(SPEC)
         variables = task_vars or {}
         plans: dict[str, list[dict[str, Any]]] = {}
+        settings: dict[str, dict[str, Any]] = {}
         for name in variables["ansible_play_hosts_all"]:
             made = variables["hostvars"].raw_get(name).get(args["results"])
             if made is not None and "plan" in made:
-                plans[name] = plain(made["plan"])
+                plans[name], settings[name] = plain(made["plan"]), plain(made["settings"])
         batch = {name: plans[name] for name in variables["ansible_play_batch"] if name in plans}
-        for line, colour in table(batch, display.columns):
+        for line, colour in table(batch, display.columns, settings):
             display.display(line, color=colour)
         result["changed"] = False
         if args["path"]:

@@ -14,14 +14,25 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean,
 _STATUS = {"planned": "yellow", "already": "green", "refused": None}
 
 
-def table(plans: Mapping[str, list[dict[str, Any]]], columns: int) -> Iterator[Line]:
-    """Every host's planned changes with their reason, then what was refused and why; none wider than *columns*."""
+def table(
+    plans: Mapping[str, list[dict[str, Any]]], columns: int, settings: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[Line]:
+    """Every host's planned changes with their reason, then what was refused and why; none wider than *columns*.
+
+    :param settings: all that each host's transaction is asked for; what no row plans was asked for by name.
+    """
     for host, rows in plans.items():
         planned = [row for row in rows if row["status"] == "planned"]
-        told = f"{count(len(planned), 'change')} planned" if planned else "nothing to change"
-        yield fit(f"{clean(host)}: {told}", columns), "yellow" if planned else "green"
+        keys = [row["key"] for row in planned]
+        own = {key: value for key, value in (settings or {}).get(host, {}).items() if key not in keys}
+        parts = [f"{count(len(planned), 'change')} planned"] if planned else []
+        parts += [f"{count(len(own), 'setting')} asked for by name"] if own else []
+        told = ", ".join(parts) or "nothing to change"
+        yield fit(f"{clean(host)}: {told}", columns), "yellow" if parts else "green"
         for __, same in groupby(planned, key=lambda row: (row["remedy"], row["why"])):
             yield from _planned(list(same), columns)
+        for key, value in own.items():
+            yield fit(f"  set      {clean(key)} = {shown(value)}", columns), "yellow"
         for row in rows:
             if row["status"] != "planned":
                 told = sentence(f"{row['status']}  {row['remedy']}: {row['refused']}", 1000)

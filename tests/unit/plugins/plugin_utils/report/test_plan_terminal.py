@@ -45,6 +45,15 @@ def test_a_plan_for_people() -> None:
     assert lines[-1] == "db: nothing to change"
 
 
+def test_what_was_asked_for_by_name_is_shown() -> None:
+    settings = {"web": {"net.core.somaxconn": 4096, "net.ipv4.tcp_rmem": [1, 2, 3]}, "db": {"a\x1b.b": 1}}
+    lines = [line for line, __ in table({"web": [PLANNED], "db": []}, 80, settings)]
+    assert lines[0] == "web: 1 change planned, 1 setting asked for by name"
+    assert "  set      net.ipv4.tcp_rmem = 1 2 3" in lines
+    assert "db: 1 setting asked for by name" in lines
+    assert sum("somaxconn:" in line for line in lines) == 1
+
+
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
     hostile = {**PLANNED, "why": "x\x1b[31m" * 60, "restart_needed": ["bad\nname" * 30]}
