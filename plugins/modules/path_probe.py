@@ -163,6 +163,10 @@ paths:
       description: How many of them the target answered.
       returned: always
       type: int
+    lost:
+      description: How many it did not answer.
+      returned: always
+      type: int
     loss:
       description: The share, from 0 to 1, that it did not answer. V(null) where it answered none.
       returned: always
@@ -262,6 +266,14 @@ paths:
           description: Whether it answers only some, while hops behind it lose less.
           returned: always
           type: bool
+available:
+  description: Whether anything could be probed at all. A module that fails says why instead.
+  returned: always
+  type: bool
+why:
+  description: V(null), since it could.
+  returned: always
+  type: str
 limited:
   description: What could not be done as it should, one sentence each.
   returned: always

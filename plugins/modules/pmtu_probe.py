@@ -193,6 +193,14 @@ paths:
       description: How long it took.
       returned: always
       type: float
+available:
+  description: Whether anything could be probed at all. A module that fails says why instead.
+  returned: always
+  type: bool
+why:
+  description: V(null), since it could.
+  returned: always
+  type: str
 limited:
   description: What could not be done as it should, one sentence each.
   returned: always

@@ -18,7 +18,7 @@ __all__ = ["LAYERS", "SEVERITIES", "Catalogue", "RuleError", "evaluate", "judge"
 
 Facts = dict[str, Any]
 Finding = dict[str, Any]
-SUBSETS = ("meta", "sockets", "tcp", "nic", "conntrack", "sysctl", "routes", "resolver", "dns", "http")
+SUBSETS = ("meta", "sockets", "tcp", "nic", "conntrack", "sysctl", "routes", "resolver", "dns", "http", "path", "pmtu")
 
 
 def evaluate(

@@ -37,6 +37,7 @@ _UNKNOWN: dict[str, Any] = {
     "size_bytes": None,
     "sent": 0,
     "received": 0,
+    "lost": 0,
     "loss": None,
     "rtt_ms": path_report.figures([]),
     "loss_from_hop": None,
@@ -78,7 +79,7 @@ def probe_paths(host: Host, params: dict[str, Any]) -> dict[str, Any]:
     paths = each(host, params, probe, failed)
     if params["resolve"]:
         _name(paths, Deadline(_NAMES_S))
-    return {"paths": paths, "limited": limited}
+    return {"available": True, "why": None, "limited": limited, "paths": paths}
 
 
 def _method(wanted: str) -> tuple[str, list[str]]:
@@ -142,6 +143,7 @@ def _path(endpoint: Endpoint, method: str, params: dict[str, Any], deadline: Dea
     if reached:
         last = hops[-1]
         result.update(sent=last["sent"], received=last["received"], loss=last["loss"])
+        result["lost"] = last["sent"] - last["received"]
         result["rtt_ms"] = path_report.figures(trace.hops[last["hop"]].rtts_ms)
         begins = path_report.loss_from(hops)
         if begins is not None:

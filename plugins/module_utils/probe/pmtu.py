@@ -91,7 +91,7 @@ def probe_pmtus(host: Host, params: dict[str, Any]) -> dict[str, Any]:
     def failed(target: str, endpoint: Endpoint | None, reason: str) -> dict[str, Any]:
         return {**_unknown(target, endpoint, method), "verdict": NOT_REACHED, "why": reason}
 
-    return {"paths": each(host, params, probe, failed), "limited": limited}
+    return {"available": True, "why": None, "limited": limited, "paths": each(host, params, probe, failed)}
 
 
 def _unknown(target: str, endpoint: Endpoint | None, method: str) -> dict[str, Any]:
