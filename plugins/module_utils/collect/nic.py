@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterable, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect import nic_statistics
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window, gather
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel import netdev_files, qdisc, rtnetlink
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel import qdisc, rtnetlink
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.ethtool import (
     Channels,
@@ -70,6 +70,9 @@ def sample(host: Host) -> Sample:
         host.require_live("interfaces")
         return _ask()
     except Unavailable as error:
+        # Few hosts need the fallback, and every import costs each host.
+        from ansible_collections.nettriage.linux.plugins.module_utils.kernel import netdev_files
+
         devices, limited = netdev_files.read(host)
         return Sample(
             {each.link.ifindex: Device(each.link, each.virtual, settings=each.settings) for each in devices},

@@ -9,7 +9,7 @@ import socket
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel import neighbours, route_files, rtnetlink
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel import neighbours, rtnetlink
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text, shown
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.neighbours import Neighbours, Table
@@ -95,6 +95,9 @@ def _release() -> tuple[int, ...]:
 
 
 def _recorded(host: Host, reason: str) -> Sample:
+    # Few hosts need the fallback, and every import costs each host.
+    from ansible_collections.nettriage.linux.plugins.module_utils.kernel import route_files
+
     found, damage = route_files.read_routes(host)
     if not found:
         raise Unavailable(f"{reason}; and neither net/route nor net/ipv6_route can be read")
@@ -158,6 +161,8 @@ def _table(host: Host, family: int, limited: list[str]) -> Table:
 
 
 def _rp_filters(host: Host, names: dict[int, str]) -> dict[int, int]:
+    from ansible_collections.nettriage.linux.plugins.module_utils.kernel import route_files
+
     index = {name: number for number, name in names.items()}
     values = route_files.rp_filters(host)
     return {_ALL if name == "all" else index[name]: value for name, value in values.items() if name in ("all", *index)}
