@@ -107,7 +107,7 @@ class Trace:
         while self.cycles < cycles and not deadline.over:
             self.cycles += 1
             gap, hop, at = min(_MOST_GAP_S, interval_s / self.last), 1, begin
-            while hop <= self.last and self._listen(at, deadline):
+            while self._listen(at, deadline) and hop <= self.last:
                 if self._due(hop):
                     self._send(hop)
                     at = max(at + gap, time.monotonic())
