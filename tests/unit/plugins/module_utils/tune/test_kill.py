@@ -6,74 +6,26 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import pytest
 
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import journal as journals
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import undo
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import Refused
+from ansible_collections.nettriage.linux.tests.unit.plugins.module_utils.tune.killing import AT_MOST, killed, steps
 
-# Every call by which a transaction changes something, or could lose it.
-STEPS = ("write", "pwrite", "fsync", "rename", "link", "unlink", "mkdir", "rmdir", "fchmod", "chmod", "fchown")
 SETTINGS: dict[str, Any] = {
     "net.core.somaxconn": 8192,
     "net.ipv4.tcp_rmem": [4096, 131072, 16777216],
     "net.ipv4.ip_local_reserved_ports": "8080",
 }
-AT_MOST = 400
-
-
-def _killing(step: int, after: bool) -> None:
-    """From now on, this process is killed at its *step*-th call of those above: before it, or right after it."""
-    seen = 0
-
-    def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*args: Any, **options: Any) -> Any:
-            nonlocal seen
-            seen += 1
-            here = seen == step
-            if here and not after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            try:
-                return call(*args, **options)
-            finally:
-                if here:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        return wrapped
-
-    for name in STEPS:
-        setattr(os, name, wrap(getattr(os, name)))
-
-
-def _killed(step: int, after: bool, run: Callable[[], Any]) -> bool:
-    """Run it in a process of its own; whether that was killed before it was through."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            _killing(step, after)
-            run()
-            code = 0
-        finally:
-            os._exit(code)
-    status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
 
 
 def _forget_undone(tree: Any) -> None:
     for path in tree.journals():
         if '"state": "undone"' in path.read_text():
             path.unlink()
-
-
-def _steps() -> Iterator[tuple[int, bool]]:
-    for step in range(1, AT_MOST):
-        for after in (False, True):
-            yield step, after
 
 
 @pytest.fixture(autouse=True)
@@ -95,9 +47,9 @@ def original(request: pytest.FixtureRequest, tree: Any) -> Any:
 
 @pytest.mark.parametrize("recovery", ["rolled_back", "present"])
 def test_killed_anywhere_everything_comes_back(tree: Any, original: Any, recovery: str) -> None:
-    for count, (step, after) in enumerate(_steps()):
-        killed = _killed(step, after, lambda: tree.run(SETTINGS))
-        if not killed:
+    for count, (step, after) in enumerate(steps()):
+        dead = killed(step, after, lambda: tree.run(SETTINGS))
+        if not dead:
             assert count >= 40
             break
         if recovery == "present":
@@ -113,10 +65,10 @@ def test_killed_anywhere_everything_comes_back(tree: Any, original: Any, recover
 
 
 def test_killed_in_a_rollback_which_is_repeated(tree: Any, original: Any) -> None:
-    for count, (step, after) in enumerate(_steps()):
+    for count, (step, after) in enumerate(steps()):
         tree.run(SETTINGS)
-        killed = _killed(step, after, lambda: tree.run(state="rolled_back"))
-        if not killed:
+        dead = killed(step, after, lambda: tree.run(state="rolled_back"))
+        if not dead:
             assert count >= 20
             break
         tree.run(state="rolled_back")
@@ -128,13 +80,13 @@ def test_killed_in_a_rollback_which_is_repeated(tree: Any, original: Any) -> Non
 
 def test_killed_in_an_undo_by_the_next_run(tree: Any, original: Any) -> None:
     """A run is killed half-way, the run that undoes it is killed too, and the third one puts it right."""
-    for step, after in _steps():
-        _killed(12, True, lambda: tree.run(SETTINGS))
-        killed = _killed(step, after, lambda: tree.run({"net.ipv4.tcp_tw_reuse": 1}))
+    for step, after in steps():
+        killed(12, True, lambda: tree.run(SETTINGS))
+        dead = killed(step, after, lambda: tree.run({"net.ipv4.tcp_tw_reuse": 1}))
         tree.run(state="rolled_back")
         assert tree.shown() == original, (step, after)
         _forget_undone(tree)
-        if not killed:
+        if not dead:
             break
     else:
         raise AssertionError("never finished")
@@ -146,9 +98,9 @@ def test_killed_in_a_confirmation(tree: Any, original: Any, recovery: str, monke
         "ansible_collections.nettriage.linux.plugins.module_utils.tune.timer.arm", lambda *_: {"kind": "none"}
     )
     monkeypatch.setattr("ansible_collections.nettriage.linux.plugins.module_utils.tune.timer.disarm", lambda *_: None)
-    for step, after in _steps():
+    for step, after in steps():
         tree.run(SETTINGS, confirm_timeout=600)
-        killed = _killed(step, after, lambda: tree.run(state="confirmed"))
+        dead = killed(step, after, lambda: tree.run(state="confirmed"))
         if recovery == "confirmed":
             try:
                 tree.run(state="confirmed")
@@ -161,7 +113,7 @@ def test_killed_in_a_confirmation(tree: Any, original: Any, recovery: str, monke
         tree.run(state="rolled_back")
         assert tree.shown() == original, (step, after)
         _forget_undone(tree)
-        if not killed:
+        if not dead:
             break
     else:
         raise AssertionError("never finished")
