@@ -343,14 +343,6 @@ def test_ports_as_a_connection_finds_them(lab: Lab) -> None:
     targets += ["203.0.113.1:80", "[2001:db8:9::1]:80"]
     expected += ["unreachable", "unreachable"]
     started = time.monotonic()
-    params: dict[str, Any] = {
-        "urls": [],
-        "method": "GET",
-        "headers": None,
-        "validate_certs": True,
-        "ca_path": None,
-        "max_bytes": 0,
-    }
     found = probe("http_probe", client, targets=targets, count=2, timeout=1.5, deadline=10.0, **_PORTS_ONLY)
     assert time.monotonic() - started < 6
     assert [row["outcome"] for row in found["targets"]] == expected
@@ -380,14 +372,6 @@ def test_a_host_without_a_local_port_left(lab: Lab) -> None:
     full, other = f"{link.addresses[1]}:8001", f"{link.addresses[1]}:8002"
     client.start("dialer", "dialer", 8, 0, full)
     wait_until(lambda: len(client.ss("-tan state established")) == 8, "connections that take the ports")
-    params: dict[str, Any] = {
-        "urls": [],
-        "method": "GET",
-        "headers": None,
-        "validate_certs": True,
-        "ca_path": None,
-        "max_bytes": 0,
-    }
     found = probe("http_probe", client, targets=[full, other], count=1, timeout=2.0, deadline=10.0, **_PORTS_ONLY)
     assert [row["outcome"] for row in found["targets"]] == ["local_ports_exhausted", "ok"]
     assert ids(http=found) == ["http.unreachable"]

@@ -36,6 +36,7 @@ _ERRORS = {
     errno.EADDRNOTAVAIL: "no_local_address",
     errno.EPERM: "not_permitted",
     errno.EACCES: "not_permitted",
+    errno.ECONNABORTED: "closed",
     errno.ECONNRESET: "reset",
     errno.EPIPE: "reset",
     errno.ETIMEDOUT: TIMEOUT,
@@ -248,7 +249,7 @@ def _positive(end: Deadline) -> float:
 
 
 def _receive(stream: socket.socket, length: int, end: Deadline) -> bytes:
-    """:raises Damaged: the connection was closed before *length* bytes were there."""
+    """:raises OSError: ``ECONNABORTED``: the connection was closed before *length* bytes were there."""
     data = b""
     while len(data) < length:
         if end.over:
@@ -256,6 +257,6 @@ def _receive(stream: socket.socket, length: int, end: Deadline) -> bytes:
         stream.settimeout(_positive(end))
         block = stream.recv(length - len(data))
         if not block:
-            raise Damaged("closed too early")
+            raise OSError(errno.ECONNABORTED, "closed too early")
         data += block
     return data
