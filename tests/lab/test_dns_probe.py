@@ -16,7 +16,7 @@ from typing import Any, Iterator
 import pytest
 
 from ansible_collections.nettriage.linux.tests.lab.netlab import Actor, Lab, LabError, wait_until
-from ansible_collections.nettriage.linux.tests.lab.probing import etc_of, ids, probe
+from ansible_collections.nettriage.linux.tests.lab.services import etc_of, ids, probe
 
 pytestmark = pytest.mark.skipif(
     shutil.which("dig") is None and not os.environ.get("CI"), reason="these tests need dig, of bind9-dnsutils"

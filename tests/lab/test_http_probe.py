@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nettriage.linux.tests.lab.netlab import Actor, Lab, command, wait_until
-from ansible_collections.nettriage.linux.tests.lab.probing import etc_of, ids, probe
+from ansible_collections.nettriage.linux.tests.lab.services import etc_of, ids, probe
 
 _ABSENT = [tool for tool in ("openssl", "curl") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(
