@@ -25,8 +25,9 @@ class Watched(NamedTuple):
     slack: float
 
 
+_LOSS, _ROUND_TRIP = "tcp.derived.retransmit_ratio", "sockets.tcp.quality.rtt_ms.median"
 WATCHED = (
-    Watched("retransmitted share of segments", "tcp.derived.retransmit_ratio", 2.0, 0.01),
+    Watched("retransmitted share of segments", _LOSS, 2.0, 0.01),
     Watched("resets sent per second", "tcp.derived.resets_sent_per_s", 3.0, 10.0),
     Watched("failed connection attempts per second", "tcp.derived.attempt_fails_per_s", 3.0, 10.0),
     Watched("listen drops per second", "tcp.rates.TcpExt.ListenDrops", 2.0, 10.0),
@@ -35,7 +36,7 @@ WATCHED = (
     Watched("pruned receive queues per second", "tcp.rates.TcpExt.PruneCalled", 2.0, 10.0),
     Watched("connections lost to memory per second", "tcp.rates.TcpExt.TCPAbortOnMemory", 1.0, 1.0),
     Watched("connection tracking drops per second", "conntrack.rates.drop", 2.0, 1.0),
-    Watched("median round-trip time in ms", "sockets.tcp.quality.rtt_ms.median", 1.5, 5.0),
+    Watched("median round-trip time in ms", _ROUND_TRIP, 1.5, 5.0),
 )
 # Fewer segments sent again than this say nothing about loss. Where nothing gets through any more, few are sent at all.
 _RETRANSMITTED = 10
@@ -58,7 +59,11 @@ def verify(before: Facts, after: Facts, plan: list[Row]) -> Row:
 
 def _check(watched: Watched, before: Facts, after: Facts) -> Row:
     old, new = measure(before, watched.path), measure(after, watched.path)
-    certain = _certain_loss(after) if watched.path.endswith("retransmit_ratio") else new
+    certain = new
+    if watched.path == _LOSS:
+        certain = _certain_loss(after)
+    elif watched.path == _ROUND_TRIP and new is not None:
+        certain = new - _longer_paths(before, after)
     # Without a value from before there is nothing to be worse than.
     worse = old is not None and certain is not None and certain > old * watched.factor and certain - old > watched.slack
     return {"name": watched.name, "before": old, "after": new, "worse": worse}
@@ -71,6 +76,12 @@ def _certain_loss(facts: Facts) -> float | None:
         return None
     sent = measure(facts, "tcp.derived.data_segments_sent") or 0.0
     return lower_bound(min(retransmitted, sent), sent)
+
+
+def _longer_paths(before: Facts, after: Facts) -> float:
+    """By how many ms the shortest round trips have grown: other connections than before, to hosts further away."""
+    old, new = (measure(facts, "sockets.tcp.quality.min_rtt_ms.median") or 0.0 for facts in (before, after))
+    return max(0.0, new - old)
 
 
 def _proof(row: Row, before: Facts, after: Facts) -> Row:

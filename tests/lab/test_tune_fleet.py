@@ -129,6 +129,34 @@ def test_what_cannot_be_written(
     assert not tune.journals()
 
 
+def test_a_host_of_its_own(lab: Lab, tmp_path: pathlib.Path) -> None:
+    """Without tune_netns the drop-in is written once the change is confirmed, and rollback takes it away."""
+    host = lab.namespace("itself")
+    tune = Tuner(tmp_path, host)
+    tune.within = ("ip", "netns", "exec", host.name)
+    was, file = tune.values(), tmp_path / "sysctl.d" / "90-lab.conf"
+    where = {"tune_netns": "", "tune_file": str(file)}
+    assert tune.tuned(**OWN, **where).changed()
+    assert host.sysctl(KEEPALIVE) == "600" and f"{KEEPALIVE} = 600" in file.read_text()
+    assert tune.tuned(**OWN, **where).changed() == 0
+    assert tune("rollback", rollback_netns="", rollback_file=str(file)).changed() == 1
+    assert tune.values() == was and not file.exists()
+
+
+def test_no_room_for_the_drop_in(lab: Lab, tmp_path: pathlib.Path) -> None:
+    """What cannot be made to last is not confirmed but undone."""
+    host, directory = lab.namespace("itself"), tmp_path / "sysctl.d"
+    tune = Tuner(tmp_path, host)
+    directory.mkdir()
+    tune.within = ("ip", "netns", "exec", host.name, "sh", "-c", FULL, str(directory))
+    was = tune.values()
+    run = tune("tune", **OWN, tune_netns="", tune_file=str(directory / "90-lab.conf"))
+    assert run.returncode != 0
+    assert "90-lab.conf cannot be written: No space left on device; everything is undone" in run.words
+    assert tune.values() == was
+    assert [journal["state"] for journal in tune.journals()] == ["undone"]
+
+
 def backlog(lab: Lab) -> Namespace:
     """A listener whose own backlog is full, far below somaxconn."""
     client, server, link = lab.pair()

@@ -11,6 +11,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.verify import meas
 
 def facts(**values: float | None) -> dict[str, Any]:
     rows = [{"port_usage": values.get("usage", 0.5)}, {"port_usage": 0.1}]
+    quality = {"rtt_ms": {"median": values.get("rtt", 2.0)}, "min_rtt_ms": {"median": values.get("shortest", 1.0)}}
     return {
         "tcp": {
             "derived": {
@@ -22,7 +23,7 @@ def facts(**values: float | None) -> dict[str, Any]:
             "delta": {"TcpExt": {"ListenOverflows": values.get("overflows", 0), "TWRecycled": values.get("reused", 0)}},
             "rates": {"TcpExt": {"ListenDrops": values.get("drops", 0.0)}},
         },
-        "sockets": {"tcp": {"destinations": rows, "quality": {"rtt_ms": {"median": values.get("rtt", 2.0)}}}},
+        "sockets": {"tcp": {"destinations": rows, "quality": quality}},
     }
 
 
@@ -39,6 +40,7 @@ def planned(verify_by: str, proof: str) -> list[dict[str, Any]]:
         ({"resets": 1.0}, {"resets": 40.0}),
         ({"drops": 0.0}, {"drops": 50.0}),
         ({"rtt": 2.0}, {"rtt": 30.0}),
+        ({"rtt": 80.0, "shortest": 78.0}, {"rtt": 170.0, "shortest": 79.0}),
     ],
 )
 def test_a_host_that_got_worse(before: dict[str, float], after: dict[str, float]) -> None:
@@ -56,6 +58,7 @@ def test_a_host_that_got_worse(before: dict[str, float], after: dict[str, float]
         ({"loss": 0.0}, {"loss": 0.011, "segments": 1000}),
         ({"loss": None}, {"loss": 0.5}),
         ({"rtt": None}, {"rtt": 90.0}),
+        ({"rtt": 2.0}, {"rtt": 90.0, "shortest": 88.0}),
         ({"resets": 0.1}, {"resets": 3.0}),
         ({"rtt": 0.2}, {"rtt": 2.0}),
         ({"rtt": 5.0}, {"rtt": None}),
