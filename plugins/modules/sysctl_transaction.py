@@ -206,7 +206,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.target import TARGET_SPEC
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.options import run
-from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import Refused
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.run import Refused
 
 
 def main() -> None:

@@ -15,7 +15,8 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import undo
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.journal import Net
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.options import request_of
-from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import Result, Tools, transact
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.run import Result, Tools
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import transact
 
 FILE = "/etc/sysctl.d/90-nettriage.conf"
 STATE = "/var/lib/nettriage"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import persistence, undo
-from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import Refused
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.run import Refused
 from ansible_collections.nettriage.linux.tests.lab import private
 from ansible_collections.nettriage.linux.tests.lab.netlab import Lab
 from ansible_collections.nettriage.linux.tests.lab.private import everything, get, on_a_private_host, run

@@ -12,7 +12,8 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors impo
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import undo
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.journal import Net
-from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import Request, Result, Tools, transact
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.run import Request, Result, Tools
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import transact
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

@@ -13,7 +13,8 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import undo
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.journal import Net
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.options import request_of
-from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import Result, Tools, transact
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.run import Result, Tools
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import transact
 
 VALUES = {
     "net.core.somaxconn": "4096\n",

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import journal as journals
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import undo
-from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import Refused
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.run import Refused
 from ansible_collections.nettriage.linux.tests.unit.plugins.module_utils.tune.killing import AT_MOST, killed, steps
 
 SETTINGS: dict[str, Any] = {

@@ -10,12 +10,13 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import timer, undo
-from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import Refused
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.run import Refused
 
 WANTED = {"net.core.somaxconn": 8192}
 
@@ -109,6 +110,18 @@ def test_after_a_reboot_nothing_can_be_confirmed(tree: Any) -> None:
     assert not tree.file.exists()
 
 
+def test_in_another_namespace_nothing_can_be_confirmed(tree: Any) -> None:
+    """A container that was restarted has the same boot, and lost its values none the less."""
+    tree.run(WANTED, confirm_timeout=600)
+    found = journal(tree)
+    tree.journals()[-1].write_text(json.dumps({**found, "net": {"id": [0, 1], "path": None}}))
+    with pytest.raises(Refused, match=r"made in a network namespace that this is not.*use state=rolled_back"):
+        tree.run(state="confirmed")
+    tree.run(state="rolled_back")
+    until(lambda: gone(found["timer"]["pid"]))
+    assert not tree.file.exists()
+
+
 def test_a_timer_that_cannot_start_means_that_nothing_is_changed(tree: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
     before = tree.shown()
@@ -120,12 +133,14 @@ def test_a_timer_that_cannot_start_means_that_nothing_is_changed(tree: Any, monk
 def test_the_detached_process_has_nothing_of_ours(tree: Any) -> None:
     tree.run(WANTED, confirm_timeout=600)
     pid = journal(tree)["timer"]["pid"]
-    until(lambda: b"undo.py" in open(f"/proc/{pid}/cmdline", "rb").read())  # noqa: SIM115
-    descriptors = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
-    assert set(descriptors) == {"/dev/null"}
+
+    def descriptors() -> set[str]:
+        return {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+
+    # The program itself is open while the interpreter reads it.
+    until(lambda: b"undo.py" in Path(f"/proc/{pid}/cmdline").read_bytes() and descriptors() == {"/dev/null"})
     assert os.readlink(f"/proc/{pid}/cwd") == "/" and os.getsid(pid) != os.getsid(0)
-    with open(f"/proc/{pid}/status") as file:
-        assert "SigBlk:\t0000000000000000\n" in file.read()
+    assert "SigBlk:\t0000000000000000\n" in Path(f"/proc/{pid}/status").read_text()
     tree.run(state="rolled_back")
 
 

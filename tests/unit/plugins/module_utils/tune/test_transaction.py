@@ -20,7 +20,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors impo
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import journal as journals
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import undo
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.options import request_of
-from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import Refused
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.run import Refused
 
 
 def test_values_and_file_are_made_true_and_a_second_run_changes_nothing(tree: Any) -> None:
