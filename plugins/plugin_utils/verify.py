@@ -62,6 +62,7 @@ def _check(watched: Watched, before: Facts, after: Facts) -> Row:
     certain = new
     if watched.path == _LOSS:
         certain = _certain_loss(after)
+        new = certain if new is None else new
     elif watched.path == _ROUND_TRIP and new is not None:
         certain = new - _longer_paths(before, after)
     # Without a value from before there is nothing to be worse than.
@@ -70,12 +71,15 @@ def _check(watched: Watched, before: Facts, after: Facts) -> Row:
 
 
 def _certain_loss(facts: Facts) -> float | None:
-    """The retransmitted share that the number of segments proves; ``None`` where they are too few."""
+    """The retransmitted share that the number of segments proves; ``None`` where they are too few.
+
+    It is 1 where nothing new is sent any more, since what was sent before does not arrive.
+    """
     retransmitted = measure(facts, "tcp.derived.retransmitted_segments") or 0.0
     if retransmitted < _RETRANSMITTED:
         return None
     sent = measure(facts, "tcp.derived.data_segments_sent") or 0.0
-    return lower_bound(min(retransmitted, sent), sent)
+    return lower_bound(min(retransmitted, sent), sent) if sent else 1.0
 
 
 def _longer_paths(before: Facts, after: Facts) -> float:

@@ -87,6 +87,14 @@ def test_the_effect_is_proven(
     assert result["verdict"] == ("better" if proven else "same")
 
 
+def test_nothing_gets_through_any_more() -> None:
+    after = facts()
+    after["tcp"]["derived"].update(retransmit_ratio=None, data_segments_sent=0, retransmitted_segments=24)
+    result = verify(facts(), after, [])
+    (check,) = (check for check in result["checks"] if check["worse"])
+    assert check["after"] == 1.0
+
+
 def test_refusals_need_no_proof() -> None:
     assert verify(facts(), facts(), [{"status": "refused"}])["proofs"] == []
 
