@@ -95,7 +95,6 @@ options:
     type: str
 seealso:
   - module: nettriage.linux.health_facts
-  - module: ansible.posix.sysctl
 notes:
   - Needs root. Nothing guesses what a container may do, each key is asked.
   - With O(netns) the values are set in that namespace. No file can make them last.

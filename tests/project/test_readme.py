@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every example of the README is executed.
 
-A comment before each fenced block says how: ``run`` its commands in a fresh copy of the checkout, ``check`` them there without changing anything, ``play`` it as a
-playbook, put it into ``group_vars`` of an audit, ``sample`` of the terminal that the lab compares with the real thing,
-or ``not run`` and why.
+A comment before each fenced block says how: ``run`` its commands in a fresh copy of the checkout, ``check`` them there
+without changing anything, ``play`` it as a playbook, put it into ``group_vars`` of an audit, ``sample`` of the terminal
+that the lab compares with the real thing, or ``not run`` and why.
 """
 
 from __future__ import annotations

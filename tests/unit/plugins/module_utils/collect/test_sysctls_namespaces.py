@@ -8,7 +8,7 @@ import errno
 import os
 import signal
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, List
 
 import pytest
 
@@ -43,7 +43,7 @@ def host(tmp_path: Path) -> Host:
     return Host(str(tmp_path), "/sys")
 
 
-Visit = Callable[[Host, int, list[str]], Any]
+Visit = Callable[[Host, int, List[str]], Any]
 
 
 def visits(monkeypatch: pytest.MonkeyPatch, visit: Visit) -> None:

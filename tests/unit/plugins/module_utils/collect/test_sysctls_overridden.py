@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict
 
 import pytest
 
@@ -13,7 +13,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import dropin
 
 OURS = "etc/sysctl.d/90-nettriage.conf"
-Row = dict[str, Any]
+Row = Dict[str, Any]
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any
+from typing import Any, Tuple
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.probe.error_queue 
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.path_trace import Hop, Trace
 
 # A hop of a test: the share of 100 probes that is answered, the round-trip time.
-Given = tuple[float, float]
+Given = Tuple[float, float]
 
 
 def _trace(*hops: Given, reached: bool = True) -> Trace:

@@ -46,7 +46,10 @@ def test_a_plan_for_people() -> None:
 
 
 def test_what_was_asked_for_by_name_is_shown() -> None:
-    settings = {"web": {"net.core.somaxconn": 4096, "net.ipv4.tcp_rmem": [1, 2, 3]}, "db": {"a\x1b.b": 1}}
+    settings: dict[str, dict[str, Any]] = {
+        "web": {"net.core.somaxconn": 4096, "net.ipv4.tcp_rmem": [1, 2, 3]},
+        "db": {"a\x1b.b": 1},
+    }
     lines = [line for line, __ in table({"web": [PLANNED], "db": []}, 80, settings)]
     assert lines[0] == "web: 1 change planned, 1 setting asked for by name"
     assert "  set      net.ipv4.tcp_rmem = 1 2 3" in lines
