@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -87,8 +88,7 @@ class Chain:
                     self.route(host, link, self.links[at], 1)
                 elif number < at - 1:
                     self.route(host, link, self.links[at - 1], 0)
-        for address in self.targets:
-            wait_until(lambda address=address: self._answers(address), f"{address} answers")  # type: ignore[misc]
+        self.settle()
 
     @staticmethod
     def route(host: Namespace, to: Link, through: Link, end: int) -> None:
@@ -96,6 +96,11 @@ class Chain:
         net, net6 = to.addresses[0].rpartition(".")[0], to.addresses6[0].rpartition(":")[0]
         host.ip(f"route replace {net}.0/24 via {through.addresses[end]}")
         host.ip(f"-6 route replace {net6}:/64 via {through.addresses6[end]}")
+
+    def settle(self) -> None:
+        """Until the server answers in both families, and neighbours are known: duplicate detection takes its time."""
+        for address in self.targets:
+            wait_until(functools.partial(self._answers, address), f"{address} answers")
 
     def _answers(self, address: str) -> bool:
         try:

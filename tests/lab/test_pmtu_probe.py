@@ -195,6 +195,7 @@ def test_a_way_back_that_is_another_one(lab: Lab) -> None:
         for key in ("all", "default"):
             host.sysctl(f"net.ipv4.conf.{key}.rp_filter", 0)
     Chain.route(chain.hosts[3], chain.links[0], detour, 1)
+    chain.settle()
     chain.narrow(2, _MTU)
     for ipv6, path in enumerate(probe(chain.client, "pmtu", *chain.targets)["paths"]):
         assert (path["verdict"], path["path_mtu"]) == ("reduced", _MTU)
