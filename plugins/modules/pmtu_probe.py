@@ -123,7 +123,7 @@ paths:
       returned: always
       type: str
     interface_mtu:
-      description: Its MTU in bytes, the largest size that is tried.
+      description: Its MTU in bytes, which is the largest size that is tried, and 65535 at most for IPv4.
       returned: always
       type: int
     cached_mtu:

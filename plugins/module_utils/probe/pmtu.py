@@ -119,7 +119,9 @@ def _route(endpoint: Endpoint) -> Route:
         through = rtnetlink.one_link(link, ifindex) if ifindex else None
     if through is None or through.mtu is None:
         raise Unavailable(f"{endpoint.address}: the route names no interface")
-    return Route(shown(through.name), through.mtu, found.mtu if found else None)
+    # The length field of the IP header has an end, too: a loopback interface is larger.
+    largest = min(through.mtu, _LARGEST[endpoint.family_name])
+    return Route(shown(through.name), largest, found.mtu if found else None)
 
 
 class _Path:
@@ -134,8 +136,6 @@ class _Path:
         self.sent = 0
         self._params = params
         self._deadline = deadline
-        # The length field of the IP header has an end, too: a loopback interface is larger.
-        self._whole = min(route.interface_mtu, _LARGEST[endpoint.family_name])
 
     def by_datagrams(self) -> dict[str, Any]:
         """By the wanted kind of probe; by the other one where the destination does not answer that."""
@@ -201,7 +201,7 @@ class _Path:
         return {**found, "reached": False}
 
     def _measured(self, rounds: Rounds, hops: int, ways: list[Answer | None] | None) -> dict[str, Any]:
-        search = Search(lambda size, sure: rounds.arrives(size, hops, sure), rounds.small, self._whole)
+        search = Search(lambda size, sure: rounds.arrives(size, hops, sure), rounds.small, self.route.interface_mtu)
         found: dict[str, Any] = self._counted(rounds, self._judged, search, rounds, ways, ways is None)
         return found
 
@@ -213,7 +213,7 @@ class _Path:
         try:
             search.run()
         except TimeUp:
-            cut = self._late(f"while it was between {search.good} and {self._whole} bytes")
+            cut = self._late(f"while it was between {search.good} and {self.route.interface_mtu} bytes")
         except Silent:
             cut = "the destination stopped answering, also small packets"
         narrow = None
@@ -285,7 +285,7 @@ class _Path:
             found.update(self._result(search, self._udp_narrow(search, cut), smallest(self.endpoint), cut, "a router"))
         else:
             found.update(path_mtu=whole, verdict=CLEAN, reached=True, mss_advice=self._mss(whole, CLEAN))
-        if found["verdict"] == CLEAN and whole < self._whole:
+        if found["verdict"] == CLEAN and whole < self.route.interface_mtu:
             if known <= whole:
                 reason = f"the kernel knows already that larger packets than {known} bytes do not fit"
             else:
