@@ -225,6 +225,13 @@ def test_a_guard_that_does_not_hold(remedy: str, path: str, value: Any, reason: 
     assert reason in refusal(changed(path, value), remedy)
 
 
+def test_a_container_cannot_load_bbr_and_a_host_may() -> None:
+    facts = changed("/net.ipv4.tcp_available_congestion_control", ["reno", "cubic"])
+    assert planned(facts, "congestion_control") == {"net.ipv4.tcp_congestion_control": "bbr"}
+    facts["meta"]["container"] = "docker"
+    assert "only the host itself can load the module tcp_bbr" in refusal(facts, "congestion_control")
+
+
 def test_keepalive_must_beat_the_middlebox() -> None:
     assert "idle timeout on the way 200 s" in refusal(FACTS, "keepalive", middlebox_idle_s=200)
 
