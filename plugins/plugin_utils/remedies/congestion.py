@@ -44,7 +44,7 @@ def _bbr(case: Case) -> Proposal:
                 "listed or loadable",
                 listed or not contained,
                 f"available are {', '.join(available) or 'unknown'}"
-                + ("" if listed else "; only the host itself can load the module tcp_bbr, and fails here if it has none"),
+                + ("" if listed else "; only the host itself can load the module tcp_bbr, if it has it"),
             ),
             Guard(
                 "allowed",
