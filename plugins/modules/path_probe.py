@@ -67,7 +67,7 @@ options:
     default: 64
   resolve:
     description:
-      - Ask the resolver for the names of the hops, for three seconds in all.
+      - Ask the resolver for the names of the hops, for three seconds in all and within O(time_limit).
     type: bool
     default: false
 seealso:

@@ -76,9 +76,10 @@ def probe_paths(host: Host, params: dict[str, Any]) -> dict[str, Any]:
     def failed(target: str, endpoint: Endpoint | None, reason: str) -> dict[str, Any]:
         return {**_head(target, endpoint, method), **_UNKNOWN, "why": reason}
 
+    deadline = Deadline(params["time_limit"])
     paths = each(host, params, probe, failed)
     if params["resolve"]:
-        _name(paths, Deadline(_NAMES_S))
+        _name(paths, deadline.within(_NAMES_S))
     return {"available": True, "why": None, "limited": limited, "paths": paths}
 
 

@@ -108,8 +108,9 @@ def test_results_stand_in_the_order_of_the_targets_and_trouble_stays_with_its_ow
 
 def test_loopback_for_real() -> None:
     started = time.monotonic()
-    (way,) = path_probe(Host(), {**_PATH, "targets": ["localhost"], "family": "ipv4"})["paths"]
+    (way,) = path_probe(Host(), {**_PATH, "targets": ["localhost"], "family": "ipv4", "resolve": True})["paths"]
     assert way["reached"] and way["loss"] == 0 and [hop["addresses"] for hop in way["hops"]] == [["127.0.0.1"]]
+    assert way["hops"][0]["names"] == ["localhost"]
     (path,) = pmtu_probe(Host(), _PMTU)["paths"]
     assert (path["verdict"], path["path_mtu"], path["interface_mtu"], path["hop"]) == ("clean", 65535, 65535, None)
     assert time.monotonic() - started < 5
