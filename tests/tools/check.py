@@ -32,6 +32,7 @@ BENCHES = {
     "sockets mixed": ("sockets.py", "--sockets", "60000", "--mixed", "--rounds", "5"),
     "owners": ("owners.py", "--processes", "1000", "--rounds", "5"),
     "audit": ("audit.py", "--hosts", "10", "--rounds", "3"),
+    "transaction": ("transaction.py", "--hosts", "10", "--rounds", "3"),
 }
 
 OK, FAILED, MISSED, LEFT_OUT = "ok", "FAILED", "missed", "left out"

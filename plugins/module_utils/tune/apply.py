@@ -11,7 +11,6 @@ from ansible_collections.nettriage.linux.plugins.module_utils.tune import (
     files,
     persistence,
     survey,
-    timer,
     undo,
     values,
 )
@@ -59,6 +58,8 @@ def carry_out(run: Run, now: Now, persist: files.Persist) -> Result:
     _begin(run.state, journal)
     try:
         if waiting:
+            from ansible_collections.nettriage.linux.plugins.module_utils.tune import timer  # two imports that few need
+
             journal["timer"] = timer.arm(run.state, journal, request.confirm_timeout, run.tools.run)
             journal["deadline"] = time.clock_gettime(time.CLOCK_BOOTTIME) + request.confirm_timeout
         _write(run, changing)
@@ -142,7 +143,10 @@ def give_up(run: Run, journal: Journal, error: Trouble | OSError) -> None:
         undo.undo(run.state, journal, "failure")
     except Trouble as second:
         raise Trouble(f"{message}; {second}; repeat with state=rolled_back") from error
-    timer.disarm(journal, run.tools.run)
+    if "timer" in journal:
+        from ansible_collections.nettriage.linux.plugins.module_utils.tune import timer
+
+        timer.disarm(journal, run.tools.run)
     raise Trouble(f"{message}; everything is undone") from error
 
 

@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
-from ansible_collections.nettriage.linux.plugins.module_utils.tune import files, timer, undo
+from ansible_collections.nettriage.linux.plugins.module_utils.tune import files, undo
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import journal as journals
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.journal import Net, Restored
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.survey import Now, Setting
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.undo import Journal, State, Trouble
+
+if TYPE_CHECKING:
+    from ansible_collections.nettriage.linux.plugins.module_utils.tune import timer
 
 Result = Dict[str, Any]
 

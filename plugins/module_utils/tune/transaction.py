@@ -26,7 +26,6 @@ from ansible_collections.nettriage.linux.plugins.module_utils.tune.run import (
     fail,
     said,
 )
-from ansible_collections.nettriage.linux.plugins.module_utils.tune.settle import confirmed, rolled_back
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.survey import Now, Setting
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.undo import State, Trouble
 
@@ -126,4 +125,18 @@ def _taken_back(run: Run, now: Now, keys: list[str]) -> dict[str, Setting]:
     return settings
 
 
-_STATES = {"present": _present, "absent": _absent, "rolled_back": rolled_back, "confirmed": confirmed}
+def _rolled_back(run: Run) -> Result:
+    from ansible_collections.nettriage.linux.plugins.module_utils.tune import (
+        settle,
+    )  # few runs need it, and each import costs each host
+
+    return settle.rolled_back(run)
+
+
+def _confirmed(run: Run) -> Result:
+    from ansible_collections.nettriage.linux.plugins.module_utils.tune import settle
+
+    return settle.confirmed(run)
+
+
+_STATES = {"present": _present, "absent": _absent, "rolled_back": _rolled_back, "confirmed": _confirmed}
