@@ -47,7 +47,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.collect import soc
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_census import Census, read_ports
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_owners import Owners
 host = Host()
-source, _ = sockets_sample.open_source(host)
+source, __ = sockets_sample.open_source(host)
 ports, listeners = read_ports(host), sockets_sample.listening(source)
 census = Census(ports, {one.port for one in listeners})
 interrupted = sockets_sample.count(source, census, sockets_sample.expected(host))

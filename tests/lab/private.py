@@ -106,7 +106,7 @@ def everything() -> dict[str, str]:
     """All values below net, as far as they can be read, and all configuration."""
     found: dict[str, str] = {}
     for root in ("/proc/sys/net", "/etc/sysctl.d", "/etc/modules-load.d"):
-        for directory, _, names in os.walk(root):
+        for directory, __, names in os.walk(root):
             for name in names:
                 try:
                     found[os.path.join(directory, name)] = undo.read_value(os.path.join(directory, name))

@@ -89,7 +89,7 @@ def test_a_value_that_this_kernel_rejects_after_others_were_written() -> None:
     wanted = {"net.core.somaxconn": 8192, "net.ipv4.tcp_plb_enabled": 7}
 
     def test() -> None:
-        before = everything()
+        before, said = everything(), "taken"
         try:
             run(wanted)
         except Refused as error:
@@ -219,7 +219,7 @@ def _scatter(chance: random.Random) -> None:
     for directory in directories:
         for name in os.listdir(directory):
             os.unlink(f"{directory}/{name}")
-    for _ in range(chance.randint(1, 6)):
+    for __ in range(chance.randint(1, 6)):
         path = f"{chance.choice(directories)}/{chance.choice(['10-a', '20-b', '9-c', 'Z', 'a', '.h'])}.conf"
         if os.path.lexists(path):
             continue
@@ -227,7 +227,7 @@ def _scatter(chance: random.Random) -> None:
             os.symlink("/dev/null", path)
             continue
         # 1 and 2 are in range for all three keys.
-        lines = [chance.choice(_FORMS).format(chance.randint(1, 2)) for _ in range(chance.randint(0, 5))]
+        lines = [chance.choice(_FORMS).format(chance.randint(1, 2)) for __ in range(chance.randint(0, 5))]
         private.write(path, "\n".join(lines))
 
 

@@ -107,7 +107,7 @@ class Quality:
             self._idle += sum(map(IDLE_MS.__le__, map(min, sent, received)))
         self._rtts.extend(columns["rtt_us"])
         self._min_rtts.extend(columns["min_rtt_us"])
-        self._reordering = max(self._reordering, max(columns["reordering"]))
+        self._reordering = max(self._reordering, *columns["reordering"])
         for name in _SUMMED:
             self._totals[name] += sum(columns[name])
         if "congestion" in known:

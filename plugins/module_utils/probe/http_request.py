@@ -99,7 +99,7 @@ def _attempt(place: Place, url: Url | None, way: Way, end: Deadline) -> Run:
         if url is None:
             return run
         if url.secure and way.trust is not None:
-            stream = _secured(place, run, stream, url, way, end)
+            stream = _secured(place, run, stream, url, way.trust, way.validate, end)
         # Who cannot prove whom he is does not get the user's headers.
         headers = way.headers if place.untrusted is None else {}
         run.answer = exchange(stream, request(url, way.method, headers), end, way.max_bytes)
@@ -120,16 +120,17 @@ def _connected(place: Place, run: Run, end: Deadline) -> socket.socket:
     return stream
 
 
-def _secured(place: Place, run: Run, stream: socket.socket, url: Url, way: Way, end: Deadline) -> socket.socket:
+def _secured(
+    place: Place, run: Run, stream: socket.socket, url: Url, trust: Trust, validate: bool, end: Deadline
+) -> socket.socket:
     """A handshake; where the certificate is not accepted, one more over a new connection without asking for it."""
-    assert way.trust is not None
-    context = way.trust.checked if way.validate and place.untrusted is None else way.trust.unchecked
+    context = trust.checked if validate and place.untrusted is None else trust.unchecked
     started = time.perf_counter()
     try:
         secure = handshake(stream, context, url.host.partition("%")[0].rstrip("."), end)
     except Untrusted as problem:
         place.untrusted = problem
-        return _secured(place, run, _connected(place, run, end), url, way, end)
+        return _secured(place, run, _connected(place, run, end), url, trust, validate, end)
     run.ms["tls"] = since_ms(started)
     if place.session is None:
         place.session = session_facts(secure)

@@ -52,7 +52,7 @@ def disarm(journal: Journal, run: Run | None) -> None:
     if timer["kind"] == "systemd":
         if run is not None:
             run(["systemctl", "stop", "--quiet", f"{timer['unit']}.timer"])
-    elif timer["pid"] != os.getpid() and timer["started"] == _started(timer["pid"]) is not None:
+    elif timer["pid"] != os.getpid() and timer["started"] is not None and timer["started"] == _started(timer["pid"]):
         with suppress(OSError):
             os.kill(timer["pid"], signal.SIGTERM)
 

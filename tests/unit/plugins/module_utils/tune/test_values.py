@@ -57,10 +57,10 @@ def test_any_value_becomes_one_line_or_a_sentence(value: Any) -> None:
 
 
 @given(st.text(), st.text())
-def test_sameness_is_an_equivalence(one: str, other: str) -> None:
+def test_sameness_is_an_equivalence(left: str, right: str) -> None:
     for key in (values.RESERVED_PORTS, "net.core.somaxconn", "net.netfilter.nf_conntrack_buckets", "x.y"):
-        assert values.same(key, one, one)
-        assert values.same(key, one, other) == values.same(key, other, one)
+        assert values.same(key, left, left)
+        assert values.same(key, left, right) == values.same(key, *reversed((left, right)))
 
 
 @pytest.mark.parametrize(
