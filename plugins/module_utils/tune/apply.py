@@ -38,7 +38,6 @@ def carry_out(run: Run, now: Now, persist: files.Persist) -> Result:
     if run.check or not changed:
         mark_persisted(run, persist, waiting=changed and request.confirm_timeout > 0)
         return run.result(changed, None, diff=diff, confirm_timeout=request.confirm_timeout if changed else 0)
-    assert run.state is not None
     journal: Journal = {
         "format": undo.FORMAT,
         "id": identity,
@@ -55,23 +54,23 @@ def carry_out(run: Run, now: Now, persist: files.Persist) -> Result:
         journal["pending"] = None if run.net.path else persist._asdict()
     else:
         journal["files"] = [rewrite.entry(identity) for rewrite in rewrites]
-    _begin(run.state, journal)
+    _begin(run.opened, journal)
     try:
         if waiting:
             from ansible_collections.nettriage.linux.plugins.module_utils.tune import timer  # two imports that few need
 
-            journal["timer"] = timer.arm(run.state, journal, request.confirm_timeout, run.tools.run)
+            journal["timer"] = timer.arm(run.opened, journal, request.confirm_timeout, run.tools.run)
             journal["deadline"] = time.clock_gettime(time.CLOCK_BOOTTIME) + request.confirm_timeout
         _write(run, changing)
         for entry in journal["files"]:
             write_file(entry, run.tools)
         _settle(run, journal, changing)
         journal["state"] = undo.WAITING if waiting else "done"
-        save(run.state, journal)
+        save(run.opened, journal)
     except (Trouble, OSError) as error:
         give_up(run, journal, error)
     journals.drop_backups(journal)
-    journals.prune(run.state, run.state.ids())
+    journals.prune(run.opened, run.opened.ids())
     mark_persisted(run, persist, waiting)
     return run.result(True, identity, diff=diff, confirm_timeout=request.confirm_timeout)
 
@@ -136,11 +135,10 @@ def give_up(run: Run, journal: Journal, error: Trouble | OSError) -> None:
 
     :raises Trouble: always: what failed, and that it is undone.
     """
-    assert run.state is not None
     message = said(error)
     journal["state"] = "undoing"
     try:
-        undo.undo(run.state, journal, "failure")
+        undo.undo(run.opened, journal, "failure")
     except Trouble as second:
         raise Trouble(f"{message}; {second}; repeat with state=rolled_back") from error
     if "timer" in journal:

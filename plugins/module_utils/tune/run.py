@@ -69,6 +69,13 @@ class Run:
         self.restored = Restored([], [], {}, {})
         self.warnings: list[str] = []
 
+    @property
+    def opened(self) -> State:
+        """The state directory of a run that may write; a check has none."""
+        if self.state is None:
+            raise Trouble("a defect: a run that only checks must not write")
+        return self.state
+
     def shown(self) -> dict[str, Any]:
         """The settings as the result has them."""
         return {key: _shown(setting, self.entries.get(key, {})) for key, setting in self.settings.items()}

@@ -120,15 +120,14 @@ def confirmed(run: Run) -> Result:
     look_ahead(run, persist, rewrites)
     diff = diff_of(run, rewrites)
     if not run.check:
-        assert run.state is not None
         journal["state"] = "confirming"
         journal["files"] = [rewrite.entry(journal["id"]) for rewrite in rewrites]
         try:
-            save(run.state, journal)
+            save(run.opened, journal)
             for entry in journal["files"]:
                 write_file(entry, run.tools)
             journal["state"] = "confirmed"
-            save(run.state, journal)
+            save(run.opened, journal)
         except Trouble as error:
             give_up(run, journal, error)
         journals.drop_backups(journal)
