@@ -45,7 +45,7 @@ def _roll_back(run: Run, chosen: list[Journal]) -> Result:
         files.Rewrite(path, None if found is None else found[0], run.restored.files.get(path), None)
         for path, found in before.items()
     ]
-    file, _ = files.read(run.request.file, run.files_restored()) if run.net.path is None else ("", None)
+    file, __ = files.read(run.request.file, run.files_restored()) if run.net.path is None else ("", None)
     lasting = dropin.assigned(file or "")
     for key, setting in run.settings.items():
         setting.after = run.restored.values.get(setting.path) if setting.before is not None else None
