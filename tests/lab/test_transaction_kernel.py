@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sysctl
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import persistence, undo
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.run import Refused
 from ansible_collections.nettriage.linux.tests.lab import private
@@ -72,7 +74,9 @@ def test_a_list_of_ports_longer_than_a_page() -> None:
 
     def test() -> None:
         run({"net.ipv4.ip_local_reserved_ports": ports})
-        assert get("net.ipv4.ip_local_reserved_ports") == ports
+        assert (
+            get("net.ipv4.ip_local_reserved_ports") == ports == sysctl.read(Host(), "net.ipv4.ip_local_reserved_ports")
+        )
         assert not run({"net.ipv4.ip_local_reserved_ports": "1003,59999"})["changed"]
         run({"net.ipv4.ip_local_reserved_ports": "1002"})
         assert get("net.ipv4.ip_local_reserved_ports").startswith("1001-1003,1005,")

@@ -54,11 +54,15 @@ def environment() -> dict[str, str]:
     }
 
 
+def output(*arguments: str, **options: Any) -> str:
+    """What Ansible prints about one task."""
+    command = [program("ansible"), "localhost", "-m", MODULE, "-a", json.dumps(options), *arguments]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, check=False).stdout
+
+
 def task(*arguments: str, **options: Any) -> dict[str, Any]:
     """The result of one task."""
-    command = [program("ansible"), "localhost", "-m", MODULE, "-a", json.dumps(options), *arguments]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    text = done.stdout
+    text = output(*arguments, **options)
     result = json.loads(text[text.index("=> {") + 3 :])
     assert isinstance(result, dict)
     return result

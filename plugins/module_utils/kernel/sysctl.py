@@ -15,8 +15,10 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors impo
     Unavailable,
     why,
 )
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_text
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
 
+# 65536 ports, each by itself, are 400 KiB of text.
+_USUAL_SIZE, _LARGEST_SIZE = 1 << 14, 1 << 20
 _SWAP = str.maketrans("./", "/.")
 _ACCEPTED = "a key such as net.core.somaxconn or net/ipv4/conf/bond0.101/rp_filter"
 
@@ -65,12 +67,24 @@ def read(host: Host, key: str) -> str | None:
     :raises Unavailable: it may not be read.
     """
     try:
-        text = read_text(path(host, key))
-    except Unavailable as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOENT, errno.ENOTDIR):
+        return normal(_read(path(host, key)))
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
-        raise
-    return normal(text)
+        raise Unavailable(why(error, path(host, key))) from error
+
+
+def _read(file: str) -> str:
+    """The value in one read: what the kernel has once given in part, it does not continue."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(descriptor, _USUAL_SIZE)
+        if len(data) == _USUAL_SIZE:  # a list of many ports
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            data = os.read(descriptor, _LARGEST_SIZE)
+    finally:
+        os.close(descriptor)
+    return data.decode("utf-8", "surrogateescape")
 
 
 def normal(value: str) -> str:

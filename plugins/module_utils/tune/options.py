@@ -14,6 +14,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.tune import undo
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.journal import Net
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.run import Request, Result, Tools
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.transaction import transact
+from ansible_collections.nettriage.linux.plugins.module_utils.tune.undo import Trouble
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -35,8 +36,23 @@ def run(module: AnsibleModule) -> Result:
         path = os.path.abspath(namespaces.locate(host, params["netns"])[0])
         host = namespaces.enter(host, params["netns"])
     os.umask(0o022)  # Ansible's move gives new files the mode that it leaves
-    tools = Tools(lambda source, to: module.atomic_move(source, to, keep_dest_attrs=False), module.run_command)
-    return transact(host, Net(undo.namespace_id(), path), request, module.check_mode, tools)
+    return transact(host, Net(undo.namespace_id(), path), request, module.check_mode, _tools(module))
+
+
+def _tools(module: AnsibleModule) -> Tools:
+    """What *module* can do, made to raise where it would print a failure and end the process half-way."""
+
+    def place(source: str, path: str) -> None:
+        def fail(msg: str = "", **_: Any) -> None:
+            raise Trouble(msg)
+
+        module.fail_json, fail_json = fail, module.fail_json
+        try:
+            module.atomic_move(source, path, keep_dest_attrs=False)
+        finally:
+            module.fail_json = fail_json
+
+    return Tools(place, lambda command: module.run_command(command, handle_exceptions=False))
 
 
 def request_of(params: dict[str, Any]) -> Request:

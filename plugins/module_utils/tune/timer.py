@@ -37,8 +37,7 @@ def arm(state: State, journal: Journal, seconds: int, run: Run | None) -> dict[s
     if run is not None and os.geteuid() == 0 and os.path.isdir(_SYSTEMD) and _as_first_process(journal):
         unit = f"nettriage-undo-{journal['id']}"
         start = ["systemd-run", "--quiet", f"--unit={unit}", f"--on-active={seconds}s"]
-        code, __, __ = run([*start, "--timer-property=AccuracySec=100ms", *command])
-        if code == 0:
+        if _done(run, [*start, "--timer-property=AccuracySec=100ms", *command]):
             return {"kind": "systemd", "unit": unit}
     pid = _detach([*command, str(seconds)])
     return {"kind": "process", "pid": pid, "started": _started(pid)}
@@ -51,10 +50,17 @@ def disarm(journal: Journal, run: Run | None) -> None:
         return
     if timer["kind"] == "systemd":
         if run is not None:
-            run(["systemctl", "stop", "--quiet", f"{timer['unit']}.timer"])
+            _done(run, ["systemctl", "stop", "--quiet", f"{timer['unit']}.timer"])
     elif timer["pid"] != os.getpid() and timer["started"] is not None and timer["started"] == _started(timer["pid"]):
         with suppress(OSError):
             os.kill(timer["pid"], signal.SIGTERM)
+
+
+def _done(run: Run, command: list[str]) -> bool:
+    try:
+        return run(command)[0] == 0
+    except OSError:
+        return False
 
 
 def _store(state: State) -> str:
@@ -72,7 +78,7 @@ def _as_first_process(journal: Journal) -> bool:
     if journal["net"]["path"] is not None:
         return False
     try:
-        return all(os.stat(f"/proc/1/ns/{kind}") == os.stat(f"/proc/self/ns/{kind}") for kind in ("net", "mnt", "pid"))
+        return all(os.path.samefile(f"/proc/1/ns/{kind}", f"/proc/self/ns/{kind}") for kind in ("net", "mnt", "pid"))
     except OSError:
         return False
 

@@ -8,6 +8,7 @@ what a killed run left behind is undone by the next one.
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import contextmanager
 from typing import Iterator
@@ -39,7 +40,7 @@ def transact(host: Host, net: Net, request: Request, check: bool, tools: Tools) 
     state: State | None = None
     run = Run(host, net, request, check, tools)
     try:
-        state = journals.open_state(request.state_dir, check)
+        state = _opened(request.state_dir, check)
         run.state = state
         run.journals = journals.history(state, net)
         with _undisturbed():
@@ -51,6 +52,13 @@ def transact(host: Host, net: Net, request: Request, check: bool, tools: Tools) 
     finally:
         if state is not None:
             state.close()
+
+
+def _opened(path: str, check: bool) -> State | None:
+    try:
+        return journals.open_state(path, check)
+    except Trouble as error:
+        raise Trouble(f"{error}; run it as root") if os.geteuid() else error from error
 
 
 @contextmanager
