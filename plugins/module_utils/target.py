@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.namespaces import enter
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -40,6 +39,9 @@ def open_target(params: dict[str, Any]) -> Host:
         raise BadOption("top", top, f"a number of rows from 1 to {MAX_TOP}")
     host = Host(params["procfs"], params["sysfs"])
     if params["netns"]:
+        # Most runs enter none, and each import costs each host.
+        from ansible_collections.nettriage.linux.plugins.module_utils.kernel.namespaces import enter
+
         return enter(host, params["netns"])
     return host
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel import namespaces
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import undo
@@ -33,6 +32,8 @@ def run(module: AnsibleModule) -> Result:
     host = Host(params["procfs"], params["sysfs"])
     path = None
     if params["netns"]:
+        from ansible_collections.nettriage.linux.plugins.module_utils.kernel import namespaces
+
         path = os.path.abspath(namespaces.locate(host, params["netns"])[0])
         host = namespaces.enter(host, params["netns"])
     os.umask(0o022)  # Ansible's move gives new files the mode that it leaves

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from fnmatch import fnmatchcase
-from typing import Dict, NamedTuple
+from typing import TYPE_CHECKING, Dict, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sysctl
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption
@@ -26,20 +26,24 @@ DIRECTORIES = (
 SYSTEMD = "systemd-sysctl"
 PROCPS = "procps"
 _CONF = "/etc/sysctl.conf"
-_GLOB = frozenset("*?[")
-_TUNED = ("/etc/tuned", "/etc/tuned/profiles", "/usr/lib/tuned", "/usr/lib/tuned/profiles")
-_TUNED_DEPTH = 10
-# Scripts that run when an interface comes up, or late at boot: whoever names a key there sets it after everybody else.
-_SCRIPTS = (
-    ("NetworkManager", "/etc/NetworkManager/dispatcher.d"),
-    ("NetworkManager", "/usr/lib/NetworkManager/dispatcher.d"),
-    ("ifupdown", "/etc/network/interfaces"),
-    ("ifupdown", "/etc/network/interfaces.d"),
-    ("ifupdown", "/etc/network/if-pre-up.d"),
-    ("ifupdown", "/etc/network/if-up.d"),
-    ("rc.local", "/etc/rc.local"),
-    ("rc.local", "/etc/rc.d/rc.local"),
+if TYPE_CHECKING:
+    from ansible_collections.nettriage.linux.plugins.module_utils.tune.reappliers import Late
+
+# Where those set keys who come after the tools, see reappliers.py.
+LATE = (
+    "/etc/tuned/active_profile",
+    "/etc/ufw/sysctl.conf",
+    "/etc/default/ufw",
+    "/etc/NetworkManager/dispatcher.d",
+    "/usr/lib/NetworkManager/dispatcher.d",
+    "/etc/network/interfaces",
+    "/etc/network/interfaces.d",
+    "/etc/network/if-pre-up.d",
+    "/etc/network/if-up.d",
+    "/etc/rc.local",
+    "/etc/rc.d/rc.local",
 )
+_GLOB = frozenset("*?[")
 
 
 class Assignment(NamedTuple):
@@ -66,7 +70,7 @@ class Assignment(NamedTuple):
         return _printable(f"{where} ({self.by}{'' if self.value is None else ': ' + self.value})")
 
 
-_Entries = Dict[str, Assignment]
+Entries = Dict[str, Assignment]
 
 
 def _printable(text: str) -> str:
@@ -107,15 +111,14 @@ class Boot:
         self._root = root
         self._overlay = {self._real(path): text for path, text in (overlay or {}).items()}
         # Which of the two sets the keys at boot; the other one is run by hand.
-        systemd = self._exists("/run/systemd/system") or not self._exists("/usr/sbin/sysctl", "/sbin/sysctl")
+        systemd = self.exists("/run/systemd/system") or not self.exists("/usr/sbin/sysctl", "/sbin/sysctl")
         self.at_boot = SYSTEMD if systemd else PROCPS
+        self._late: Late | None = None
         self._tools = {by: self._tool(by) for by in ((SYSTEMD, PROCPS) if systemd else (PROCPS, SYSTEMD))}
-        self._late = [self._tuned(), self._ufw()]
-        self._scripts = self._script_lines()
 
     def winner(self, key: str, by: str) -> Assignment | None:
         """The line that decides *key* under *by*, ``systemd-sysctl`` or ``procps``; ``None`` where no file names it."""
-        return _decide(self._tools[by][1], sysctl.relative_path(key))
+        return decide(self._tools[by][1], sysctl.relative_path(key))
 
     def overriding(self, key: str, file: str) -> list[Assignment]:
         """Who keeps *file* from deciding *key*, the tool that runs at boot first.
@@ -128,34 +131,29 @@ class Boot:
         for by, (names, entries) in self._tools.items():
             name = os.path.basename(file)
             masking = names.get(name)
-            winner = _decide(entries, path)
+            winner = decide(entries, path)
             if winner is not None and self._real(winner.file) != own:
                 found.append(winner)
             elif winner is None and masking is not None and self._real(masking) != own and self.is_read(file):
                 found.append(Assignment(path, None, masking, 0, by))
-        for late in self._late:
-            winner = _decide(late, path)
-            if winner is not None:
-                found.append(winner)
-        dotted = sysctl.canonical(path)
-        for line in self._scripts:
-            if _names(line.path, path) or _names(line.path, dotted):
-                found.append(line._replace(path=path))
-                break
-        return found
+        if self._late is None and self.exists(*LATE):
+            from ansible_collections.nettriage.linux.plugins.module_utils.tune.reappliers import Late
+
+            self._late = Late(self)
+        return found + self._late.of(path) if self._late is not None else found
 
     def is_read(self, file: str) -> bool:
         """Whether a tool reads *file* at boot, if nothing masks it."""
         directory, name = os.path.split(file)
         return file == _CONF or (directory in DIRECTORIES and name.endswith(".conf"))
 
-    def _tool(self, by: str) -> tuple[dict[str, str], _Entries]:
+    def _tool(self, by: str) -> tuple[dict[str, str], Entries]:
         names: dict[str, str] = {}
         for directory in DIRECTORIES:
             virtual = [
                 os.path.basename(path) for path in self._overlay if os.path.dirname(path) == self._real(directory)
             ]
-            for name in {*self._list(directory), *virtual}:
+            for name in {*self.list(directory), *virtual}:
                 hidden = by == SYSTEMD and name.startswith(".")  # procps reads hidden files too
                 if name.endswith(".conf") and not hidden:
                     path = f"{directory}/{name}"
@@ -164,95 +162,25 @@ class Boot:
         files = [names[name] for name in sorted(names, key=os.fsencode)]
         if by == PROCPS:
             files.append(_CONF)
-        entries: _Entries = {}
+        entries: Entries = {}
         for file in files:
-            for line in parse(self._text(file), file, by):
-                _put(entries, line)
+            for line in parse(self.text(file), file, by):
+                put(entries, line)
         return names, entries
-
-    def _tuned(self) -> _Entries:
-        """What the active tuned profile sets, unless tuned gives way to sysctl.d as it does by default."""
-        main = dict(self._ini("/etc/tuned/tuned-main.conf").get("", []))
-        if self._exists("/etc/tuned/tuned-main.conf") and main.get("reapply_sysctl", "1").lower() in (
-            "1",
-            "true",
-            "yes",
-        ):
-            return {}
-        entries: _Entries = {}
-        for profile in self._text("/etc/tuned/active_profile").split():
-            self._tuned_profile(profile, entries, _TUNED_DEPTH)
-        return entries
-
-    def _tuned_profile(self, profile: str, entries: _Entries, depth: int) -> None:
-        if not depth or "/" in profile:
-            return
-        file = next((f"{d}/{profile}/tuned.conf" for d in _TUNED if self._exists(f"{d}/{profile}/tuned.conf")), None)
-        if file is None:
-            return
-        sections = self._ini(file)
-        for name, value in sections.get("main", []):
-            if name == "include":
-                for included in value.replace(",", " ").split():
-                    self._tuned_profile(included, entries, depth - 1)
-        text = self._text(file).split("\n")
-        for section, options in sections.items():
-            if dict(options).get("type", section) != "sysctl":
-                continue
-            for name, value in options:
-                if name in ("type", "enabled", "replace", "devices"):
-                    continue
-                line = next((n for n, t in enumerate(text, 1) if t.partition("=")[0].strip() == name), 0)
-                for found in parse(f"{name}={value}", file, "tuned"):
-                    _put(entries, found._replace(line=line))
-
-    def _ini(self, file: str) -> dict[str, list[tuple[str, str]]]:
-        sections: dict[str, list[tuple[str, str]]] = {}
-        section = ""
-        for line in self._text(file).split("\n"):
-            line = line.strip()
-            if line.startswith("[") and "]" in line:
-                section = line[1 : line.index("]")]
-            elif line and line[0] not in "#;" and "=" in line:
-                name, __, value = line.partition("=")
-                sections.setdefault(section, []).append((name.strip(), value.split(" #")[0].strip().strip("\"'")))
-        return sections
-
-    def _ufw(self) -> _Entries:
-        """What ufw sets when it starts."""
-        options = dict(self._ini("/etc/default/ufw").get("", []))
-        state = dict(self._ini("/etc/ufw/ufw.conf").get("", []))
-        file = options.get("IPT_SYSCTL", "")
-        entries: _Entries = {}
-        if file and state.get("ENABLED", "yes").lower() == "yes":
-            for line in parse(self._text(file), file, "ufw"):
-                _put(entries, line)
-        return entries
-
-    def _script_lines(self) -> list[Assignment]:
-        """Lines of scripts that may name a key; ``path`` is the line itself."""
-        found: list[Assignment] = []
-        for by, path in _SCRIPTS:
-            files = [f"{path}/{name}" for name in sorted(self._list(path))] or [path]
-            for file in files:
-                for number, line in enumerate(self._text(file).split("\n"), 1):
-                    if ("net." in line or "net/" in line or "sysctl" in line) and not line.lstrip().startswith("#"):
-                        found.append(Assignment(line, None, file, number, by))
-        return found
 
     def _real(self, path: str) -> str:
         return os.path.realpath(self._root + path)
 
-    def _exists(self, *paths: str) -> bool:
+    def exists(self, *paths: str) -> bool:
         return any(os.path.exists(self._root + path) for path in paths)
 
-    def _list(self, directory: str) -> list[str]:
+    def list(self, directory: str) -> list[str]:
         try:
             return os.listdir(self._root + directory)
         except OSError:
             return []
 
-    def _text(self, path: str) -> str:
+    def text(self, path: str) -> str:
         """The text of *path*; empty where there is none to be read."""
         real = self._real(path)
         if real in self._overlay:
@@ -264,7 +192,7 @@ class Boot:
             return ""
 
 
-def _put(entries: _Entries, line: Assignment) -> None:
+def put(entries: Entries, line: Assignment) -> None:
     """Add *line* as the tools do: the last value counts, from its own place; the same value again keeps its place."""
     present = entries.get(line.path)
     if line.value is None and line.by != SYSTEMD and present is not None and present.value is not None:
@@ -276,7 +204,7 @@ def _put(entries: _Entries, line: Assignment) -> None:
         entries[line.path] = line
 
 
-def _decide(entries: _Entries, path: str) -> Assignment | None:
+def decide(entries: Entries, path: str) -> Assignment | None:
     exact = entries.get(path)
     if exact is not None:
         return exact
@@ -291,17 +219,6 @@ def _matches(path: str, pattern: str) -> bool:
     """glob(7): no wildcard stands for a slash."""
     parts, patterns = path.split("/"), pattern.split("/")
     return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
-
-
-def _names(line: str, key: str) -> bool:
-    """Whether *key* is in *line* as a whole word."""
-    start = line.find(key)
-    while start >= 0:
-        before, after = line[start - 1 : start], line[start + len(key) : start + len(key) + 1]
-        if not (before.isalnum() or before in ("_", ".", "-")) and not (after.isalnum() or after in ("_", "/", "-")):
-            return True
-        start = line.find(key, start + 1)
-    return False
 
 
 def agrees(key: str, line: Assignment, value: str) -> bool:

@@ -8,7 +8,6 @@ Private to this collection.
 from __future__ import annotations
 
 import errno
-import glob
 import os
 from typing import Any, NamedTuple
 
@@ -217,6 +216,10 @@ def ordered(settings: list[Setting]) -> list[Setting]:
 
 def followers(now: Now, changing: list[Setting]) -> list[dict[str, Any]]:
     """Journal entries for what the kernel changes along with *changing*."""
+    if not any(setting.key in _FOLLOWERS for setting in changing):
+        return []
+    import glob  # few transactions need it
+
     root = now.host.proc("sys")
     taken = {setting.path for setting in changing}
     entries: list[dict[str, Any]] = []
