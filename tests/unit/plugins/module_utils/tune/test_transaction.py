@@ -532,3 +532,22 @@ def test_whatever_was_done_rolling_all_back_gives_the_first_state(tree: Any, ste
     while tree.run(state="rolled_back")["changed"]:
         pass
     assert tree.shown() == before
+
+
+def test_what_is_given_back_keeps_its_label_and_owner(tree: Any) -> None:
+    tree.file.write_text("# mine\n")
+    tree.file.chmod(0o640)
+    label = b"system_u:object_r:system_conf_t:s0\0"
+    try:
+        os.setxattr(tree.file, "security.selinux", label)
+        os.chown(tree.file, 0, 12345)
+    except OSError:
+        pytest.skip("labels cannot be set here")
+    tree.run({"net.core.somaxconn": 8192})
+    assert os.getxattr(tree.file, "security.selinux") == label and tree.file.stat().st_gid == 0
+    for path in tree.file.parent.glob(".*.before"):
+        path.unlink()
+    tree.run(state="rolled_back")
+    assert tree.file.read_text() == "# mine\n"
+    assert os.getxattr(tree.file, "security.selinux") == label
+    assert (tree.file.stat().st_gid, stat.S_IMODE(tree.file.stat().st_mode)) == (12345, 0o640)
