@@ -146,9 +146,15 @@ class _Play:
         for name in self._raw:
             if name in self._results:
                 if not self._results[name].get("skipped"):
-                    yield judge.host(name, self._results[name], limits.of(name), rules.of(name))
+                    result, groups = self._results[name], self._groups(name)
+                    yield judge.host(name, result, limits.of(name), rules.of(name), groups)
             elif name in self._dropped:
-                yield Host(name, "unreachable", error="it had dropped out of the play before it was looked at")
+                why = "it had dropped out of the play before it was looked at"
+                yield Host(name, "unreachable", error=why, groups=self._groups(name))
+
+    def _groups(self, name: str) -> list[str]:
+        """The groups of *name* that tell something; ``all`` is not among ``group_names``."""
+        return [plain(group) for group in self._raw[name].get("group_names", ()) if group != "ungrouped"]
 
     def batch(self, fleet: Fleet) -> Fleet:
         """The part of *fleet* that this batch of the play is about."""

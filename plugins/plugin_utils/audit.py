@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import Catalogue, RuleError, judge
@@ -24,8 +24,8 @@ class Judge:
         self._rows = rows
         self._catalogues: dict[str, Catalogue] = {}
 
-    def host(self, name: str, result: Mapping[str, Any], limits: Any, rules: Any) -> Host:
-        """The host *name*, judged by the *result* that it registered.
+    def host(self, name: str, result: Mapping[str, Any], limits: Any, rules: Any, groups: Sequence[str] = ()) -> Host:
+        """The host *name* of the inventory's *groups*, judged by the *result* that it registered.
 
         :raises RuleError: *limits* or *rules* cannot be used.
         """
@@ -33,14 +33,14 @@ class Judge:
         try:
             facts, text = facts_of(result)
         except Unusable as error:
-            return Host(name, "unreachable", error=str(error))
+            return Host(name, "unreachable", error=str(error), groups=groups)
         view = view_of(facts, self._rows)
         try:
             findings = judge(facts, catalogue)
         except RuleError as error:
             self.broken = self.broken or f"{error} (host {name})"
-            return Host(name, "unreachable", (), text, view, str(error))
-        return Host(name, verdict_of(findings), findings, text, view)
+            return Host(name, "unreachable", (), text, view, str(error), groups)
+        return Host(name, verdict_of(findings), findings, text, view, groups=groups)
 
     def _catalogue(self, limits: Any, rules: Any) -> Catalogue:
         key = json.dumps([limits, rules], default=str)

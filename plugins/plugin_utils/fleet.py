@@ -28,6 +28,7 @@ class Host:
     :ivar facts_json: its facts as JSON text: a fleet's facts as objects would take gigabytes.
     :ivar view: the few facts that the page shows.
     :ivar error: why it could not be looked at.
+    :ivar groups: the groups of the inventory that it is in, without ``all`` and ``ungrouped``.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Host:
     facts_json: str = "null"
     view: View | None = None
     error: str | None = None
+    groups: Sequence[str] = ()
 
     @property
     def unseen(self) -> list[str]:

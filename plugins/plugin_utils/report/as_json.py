@@ -50,7 +50,7 @@ def _cause(cause: Cause) -> dict[str, Any]:
 
 
 def _host(host: Host) -> str:
-    record: dict[str, Any] = {"verdict": host.verdict, "findings": list(host.findings)}
+    record: dict[str, Any] = {"verdict": host.verdict, "groups": list(host.groups), "findings": list(host.findings)}
     if host.error is not None:
         record["error"] = host.error
     # The facts are JSON already: parsing and writing them again would be most of the work.

@@ -291,7 +291,8 @@ def test_json_is_what_was_found(texts: list[str]) -> None:
     report = json.loads("".join(as_json.lines(fleet(*hosts, host("gone", error="why")), "Title")))
     assert set(report) == {"title", "generated", "collection_version", "fleet", "hosts"}
     assert report["fleet"]["verdicts"]["critical"] == len(texts)
-    assert report["hosts"]["gone"] == {"verdict": "unreachable", "findings": [], "error": "why", "facts": facts(rows=1)}
+    gone = {"verdict": "unreachable", "groups": [], "findings": [], "error": "why", "facts": facts(rows=1)}
+    assert report["hosts"]["gone"] == gone
     for each in hosts:
         record = report["hosts"][each.name]
         assert record["findings"] == list(each.findings) and record["facts"] == json.loads(each.facts_json)
