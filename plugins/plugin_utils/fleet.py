@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import NOTHING, Joined
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view import View
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import SEVERITIES, VERDICTS, sentence
 
@@ -94,12 +95,14 @@ class Fleet:
     :ivar generated: when, UTC, ISO 8601.
     :ivar hosts: worst first.
     :ivar causes: worst first, then by the number of hosts.
+    :ivar joined: what only all hosts together tell.
     """
 
     generated: str
     version: str
     hosts: Sequence[Host]
     causes: Sequence[Cause]
+    joined: Joined = NOTHING
 
     @property
     def verdicts(self) -> dict[str, int]:
@@ -117,8 +120,8 @@ class Fleet:
         return self.hosts[0].verdict if self.hosts else "ok"
 
 
-def join(hosts: Iterable[Host], generated: str, version: str) -> Fleet:
-    """The fleet of *hosts*, everything worst first."""
+def join(hosts: Iterable[Host], generated: str, version: str, joined: Joined = NOTHING) -> Fleet:
+    """The fleet of *hosts*, everything worst first; *joined* is what they tell together."""
     ordered = sorted(hosts, key=lambda host: host.rank)
     rows: dict[str, list[Row]] = {}
     for host in ordered:
@@ -126,7 +129,7 @@ def join(hosts: Iterable[Host], generated: str, version: str) -> Fleet:
             rows.setdefault(finding["id"], []).append((host.name, finding))
     causes = [Cause(name, sorted(found, key=lambda row: severity_rank(row[1]))) for name, found in rows.items()]
     causes.sort(key=lambda cause: (severity_rank(cause.worst), -len(cause.hosts), cause.id))
-    return Fleet(generated, version, ordered, causes)
+    return Fleet(generated, version, ordered, causes, joined)
 
 
 def severity_rank(finding: Finding) -> int:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +33,7 @@ def _fleet(fleet: Fleet) -> dict[str, Any]:
         "verdicts": fleet.verdicts,
         "severities": fleet.severities,
         "causes": [_cause(cause) for cause in fleet.causes],
+        **dataclasses.asdict(fleet.joined),
     }
 
 
