@@ -62,6 +62,28 @@ def test_a_pool_that_leaks_is_not_called_time_wait(lab: Lab, audits: AuditMany) 
     assert "tw_reuse" in refused(finding) and "tw_reuse" not in finding["remedies"]
 
 
+def test_loopback_takes_time_wait_over_by_default(lab: Lab, audits: AuditMany) -> None:
+    """tcp_tw_reuse=2, the kernel's own value: connect() to this host becomes slow and does not fail."""
+    host = lab.namespace("host")
+    host.sysctl("net.ipv4.ip_local_port_range", PORT_RANGE)
+    host.sysctl("net.ipv4.tcp_tw_reuse", 2)
+    host.sysctl("net.ipv4.tcp_rfc1337", 1)
+    host.start("backend", "backend", "serve", "127.0.0.1:8001")
+    host.start("client", "greedy", "close", CAPACITY, "127.0.0.1:8001")
+    assert _time_wait(host) == CAPACITY
+
+    def connects() -> bool:
+        return bool(host.start("client", "late", "close", 1, "127.0.0.1:8001", ready=False).hear()["connected"])
+
+    wait_until(connects, "a port whose connection closed more than a second ago is taken over")
+    assert host.counter("TcpExtTWRecycled") > 0
+
+    (found,) = audits(host)
+    finding = found.names("tcp.ephemeral_ports", "127.0.0.1", "8001")
+    assert finding["severity"] == "warning"
+    assert "tw_reuse" in refused(finding) and finding["remedies"] == ["port_range"]
+
+
 def test_two_sources_have_a_range_each(lab: Lab, audits: AuditMany) -> None:
     """Over IPv6: the ports of one source address are used up; spread over two source addresses they are not."""
     server = lab.namespace("server")

@@ -64,11 +64,16 @@ class Sample(NamedTuple):
     limited: list[str]
 
 
-def sample(host: Host) -> Sample:
+def baseline(host: Host) -> Sample:
+    """What a first sample needs: the counters. A router's many routes are walked once, for the last sample."""
+    return sample(host, counters_only=True)
+
+
+def sample(host: Host, counters_only: bool = False) -> Sample:
     """:raises Unavailable: neither rtnetlink nor ``/proc/net/dev`` answers."""
     try:
         host.require_live("interfaces")
-        return _ask()
+        return _ask(counters_only)
     except Unavailable as error:
         # Few hosts need the fallback, and every import costs each host.
         from ansible_collections.nettriage.linux.plugins.module_utils.kernel import netdev_files
@@ -84,7 +89,7 @@ def sample(host: Host) -> Sample:
         )
 
 
-def _ask() -> Sample:
+def _ask(counters_only: bool) -> Sample:
     limited: list[str] = []
 
     def consistent(name: str, answer: tuple[Any, bool]) -> Any:
@@ -101,8 +106,8 @@ def _ask() -> Sample:
 
     with rtnetlink.open_route() as link:
         found = consistent("interfaces", rtnetlink.links(link))
-        addresses = optional("addresses", lambda: rtnetlink.addresses(link))
-        routes = optional("routes", lambda: rtnetlink.routes(link))
+        addresses = None if counters_only else optional("addresses", lambda: rtnetlink.addresses(link))
+        routes = None if counters_only else optional("routes", lambda: rtnetlink.routes(link))
         qdiscs = optional("qdiscs", lambda: qdisc.qdiscs(link))
     with Ethtool() as ethtool:
         devices = {each.ifindex: _device(ethtool, each) for each in found}
@@ -111,7 +116,7 @@ def _ask() -> Sample:
         None if addresses is None else {index: [each.text for each in of] for index, of in _by_index(addresses)},
         None if routes is None else {hop.ifindex for hop in routes.defaults if hop.ifindex is not None},
         None if qdiscs is None else dict(_by_index(qdiscs)),
-        _reasons(devices),
+        {} if counters_only else _reasons(devices),
         limited,
     )
 
@@ -341,6 +346,9 @@ class _Named:
     def __init__(self, names: list[str]) -> None:
         self.names = names
         self.present: list[str] | None = None
+
+    def baseline(self, host: Host) -> Sample:
+        return baseline(host)
 
     def sample(self, host: Host) -> Sample:
         return sample(host)

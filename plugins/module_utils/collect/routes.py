@@ -43,6 +43,16 @@ class Sample(NamedTuple):
     limited: list[str]
 
 
+def baseline(host: Host) -> dict[int, Table]:
+    """The neighbour tables: nothing else of this subset is counted, and a router has many routes to walk."""
+    try:
+        host.require_live("neighbour tables")
+        with rtnetlink.open_route() as link:
+            return neighbours.tables(link)
+    except Unavailable:
+        return {family: _table(host, family, []) for family in (_IPV4, _IPV6)}
+
+
 def sample(host: Host) -> Sample:
     """:raises Unavailable: neither rtnetlink nor the files below ``/proc/net`` tell any route."""
     try:
@@ -193,7 +203,7 @@ def _way(link: Netlink, destination: str) -> dict[str, Any]:
     return {"destination": destination, **row}
 
 
-def facts(host: Host, before: Sample | None, now: Sample, window: Window) -> Facts:
+def facts(host: Host, before: dict[int, Table] | None, now: Sample, window: Window) -> Facts:
     top = window.top
     interfaces = _interfaces(now)
     filters = _filters(now)
@@ -254,7 +264,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _family(family: int, before: Sample | None, now: Sample) -> dict[str, Any]:
+def _family(family: int, before: dict[int, Table] | None, now: Sample) -> dict[str, Any]:
     table = now.tables.get(family, _UNKNOWN)
     seen = family in now.neighbours.exempt
     states: dict[str, int] = {}
@@ -264,7 +274,7 @@ def _family(family: int, before: Sample | None, now: Sample) -> dict[str, Any]:
     counted = table.entries
     if counted is not None and not now.exempt_counts:
         counted = max(0, counted - now.neighbours.exempt.get(family, 0))
-    fulls = before.tables.get(family, _UNKNOWN).fulls if before else None
+    fulls = before.get(family, _UNKNOWN).fulls if before else None
     return {
         "total": sum(states.values()) if seen else None,
         "states": states if seen else None,

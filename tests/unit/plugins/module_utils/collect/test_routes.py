@@ -36,7 +36,7 @@ def sample(**what: Any) -> Sample:
     return Sample(**{**empty, **what})
 
 
-def facts(now: Sample, before: Sample | None = None, top: int = 10) -> dict[str, Any]:
+def facts(now: Sample, before: dict[int, Table] | None = None, top: int = 10) -> dict[str, Any]:
     found = routes.facts(Host(), before, now, Window(1.0 if before else None, top))
     json.dumps(found).encode("utf-8")
     return found
@@ -95,13 +95,16 @@ def test_usage_counts_what_the_kernel_counts(exempt_counts: bool, usage: float) 
 
 
 def test_a_table_that_was_full_in_the_interval() -> None:
-    def full(times: int | None) -> Sample:
-        return sample(tables={V4: Table(1024, 128, 512, 1024, times)})
+    def tables(times: int | None) -> dict[int, Table]:
+        return {V4: Table(1024, 128, 512, 1024, times)}
 
-    assert facts(full(12), full(5))["neighbours"]["ipv4"]["table_fulls_delta"] == 7
+    def full(times: int | None) -> Sample:
+        return sample(tables=tables(times))
+
+    assert facts(full(12), tables(5))["neighbours"]["ipv4"]["table_fulls_delta"] == 7
     assert facts(full(12))["neighbours"]["ipv4"]["table_fulls_delta"] is None
-    assert facts(full(None), full(None))["neighbours"]["ipv4"]["table_fulls_delta"] is None
-    assert facts(full(1), full(1))["neighbours"]["ipv6"]["usage"] is None
+    assert facts(full(None), tables(None))["neighbours"]["ipv4"]["table_fulls_delta"] is None
+    assert facts(full(1), tables(1))["neighbours"]["ipv6"]["usage"] is None
 
 
 def test_the_larger_reverse_path_filter_counts() -> None:
@@ -149,8 +152,8 @@ def test_recorded_files() -> None:
 
 
 def test_a_newer_recorded_kernel_tells_when_the_table_was_full() -> None:
-    now = routes.sample(recorded("6.18"))
-    assert facts(now, now)["neighbours"]["ipv4"]["table_fulls_delta"] == 0
+    host = recorded("6.18")
+    assert facts(routes.sample(host), routes.baseline(host))["neighbours"]["ipv4"]["table_fulls_delta"] == 0
 
 
 def test_without_routes_it_is_unavailable(tmp_path: Any) -> None:
