@@ -53,29 +53,28 @@ def holders(host: Host, wanted: Collection[int], shared: Collection[int] = ()) -
     :param wanted: one holder of each is enough.
     :param shared: inodes of which every holder is to be named: the listeners of servers that fork.
     """
-    pending = {f"socket:[{inode}]": inode for inode in wanted}
-    keep = {f"socket:[{inode}]": inode for inode in shared}
-    pending.update(keep)
+    names = {f"socket:[{inode}]": inode for inode in (*wanted, *shared)}
+    keep = {f"socket:[{inode}]" for inode in shared}
+    pending = set(names)
     found: dict[int, list[int]] = {}
     hidden = 0
     for pid in pids(host) if pending else []:
         try:
-            links = _links(host.proc(str(pid), "fd"))
+            links = pending.intersection(_links(f"{host.procfs}/{pid}/fd"))
         except PermissionError:
             hidden += 1
             continue
         except OSError:
             continue
-        for link in links & pending.keys():
-            found.setdefault(pending[link], []).append(pid)
-            if link not in keep:
-                del pending[link]
+        for link in links:
+            found.setdefault(names[link], []).append(pid)
+        pending -= links - keep
         if not pending:
             break
     return Holders(found, hidden)
 
 
-def _links(directory: str) -> set[str]:
+def _links(directory: str) -> list[str]:
     """What the descriptors in *directory* lead to."""
     opened = os.open(directory, _DIRECTORY)
     try:
@@ -85,14 +84,14 @@ def _links(directory: str) -> set[str]:
         size = os.fstat(opened).st_size
         if 0 < size <= len(_NUMBERS):
             try:
-                return set(map(read, _NUMBERS[:size]))
+                return list(map(read, _NUMBERS[:size]))
             except FileNotFoundError:
                 pass
         names = os.listdir(opened)
         try:
-            return set(map(read, names))
+            return list(map(read, names))
         except OSError:  # one was closed meanwhile
-            return {link for link in (_link(name, opened) for name in names) if link}
+            return [link for link in (_link(name, opened) for name in names) if link]
     finally:
         os.close(opened)
 

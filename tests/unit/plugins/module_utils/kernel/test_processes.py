@@ -52,7 +52,7 @@ def test_the_search_ends_when_all_are_found(host: Host, monkeypatch: pytest.Monk
     read: list[str] = []
     links = processes._links
 
-    def counting(path: str) -> set[str]:
+    def counting(path: str) -> list[str]:
         read.append(path)
         return links(path)
 
@@ -62,7 +62,7 @@ def test_the_search_ends_when_all_are_found(host: Host, monkeypatch: pytest.Monk
 
 
 def test_hidden_descriptors_are_counted(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    def links(path: str) -> set[str]:
+    def links(path: str) -> list[str]:
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(processes, "_links", links)
