@@ -247,7 +247,9 @@ def lab(plan: Plan) -> None:
     if version is None or not root(plan, "lab"):
         return
     need = plan.environment(version, version, UNIT, RUNTIME)
-    plan.add(Step("lab", pytest(version, "tests/lab"), (need,), alone=True, loud=True))
+    # A file is one worker's: its tests may share a lab.
+    workers = ("-n", str(max(2, os.cpu_count() or 1)), "--dist", "loadfile")
+    plan.add(Step("lab", pytest(version, "tests/lab", *workers), (need,), alone=True, loud=True))
 
 
 def bench(plan: Plan) -> None:
