@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
@@ -22,6 +23,8 @@ from ansible_collections.nettriage.linux.plugins.module_utils.version import VER
 from ansible_collections.nettriage.linux.plugins.plugin_utils.audit import Judge
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import RuleError
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import MODULE_FAILED, Fleet, Host, join
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.changes import former
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.joining import joined
 from ansible_collections.nettriage.linux.plugins.plugin_utils.packages import MISSING
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_terminal, files
 
@@ -75,7 +78,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         if self._task.get_play().strategy in FREE and (play.waiting() or not play.claim(args["path"])):
             return {"skipped": True, "msg": "The last host of the batch makes the report."}
         judge = Judge(play.rows())
-        fleet = play.fleet(judge, args["limits"], args["rules"])
+        fleet = play.fleet(judge, args["limits"], args["rules"], args["path"])
         paths = []
         if not self._task.check_mode:
             try:
@@ -137,10 +140,34 @@ class _Play:
         """How many rows of facts the page has room for on each host."""
         return min(10, 4000 // len(self._raw))
 
-    def fleet(self, judge: Judge, limits: dict[str, Any], rules: list[Any]) -> Fleet:
+    def fleet(self, judge: Judge, limits: dict[str, Any], rules: list[Any], path: str) -> Fleet:
         """Everyone who was looked at, or could not be, up to now; batches that are still to come are not in it."""
         own_limits, own_rules = _Option("audit_limits", limits, self), _Option("audit_rules", rules, self)
-        return join(self._hosts(judge, own_limits, own_rules), _now(), VERSION)
+        hosts = list(self._hosts(judge, own_limits, own_rules))
+        first = self.first()
+        view = joined(
+            hosts,
+            {host.name: str(self._raw[host.name].get("ansible_host", host.name)) for host in hosts},
+            judge.limits(own_limits.of(first), own_rules.of(first)),
+            former(self._before(path)),
+        )
+        return join(hosts, _now(), VERSION, view)
+
+    def _before(self, path: str) -> str:
+        """The report.json of the run before: with ``serial`` this run's own earlier batches have replaced it."""
+        report = os.path.join(self.directory(path), files.FORMATS["json"][0])
+        if len(self._batch) + len(self._dropped) >= len(self._raw):
+            return report
+        kept = os.path.join(
+            constants.DEFAULT_LOCAL_TMP, f"nettriage-before-{hashlib.sha256(report.encode()).hexdigest()}"
+        )
+        if not os.path.lexists(kept):
+            try:
+                shutil.copyfile(report, kept)
+            except FileNotFoundError:
+                # There was none before the first batch, so there is none for the others.
+                os.symlink(f"{kept}.absent", kept)
+        return kept
 
     def _hosts(self, judge: Judge, limits: _Option, rules: _Option) -> Iterator[Host]:
         for name in self._raw:
@@ -159,7 +186,8 @@ class _Play:
     def batch(self, fleet: Fleet) -> Fleet:
         """The part of *fleet* that this batch of the play is about."""
         names = self._dropped.union(self._batch)
-        return join([host for host in fleet.hosts if host.name in names], fleet.generated, fleet.version)
+        hosts = [host for host in fleet.hosts if host.name in names]
+        return join(hosts, fleet.generated, fleet.version, fleet.joined)
 
     def own(self, name: str, variable: str) -> Any:
         """What the inventory or the command line says of *variable* for the host *name*."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import Catalogue, RuleError, judge
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Host, Unusable, facts_of, verdict_of
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import traits_of
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view import view_of
 
 
@@ -33,14 +34,21 @@ class Judge:
         try:
             facts, text = facts_of(result)
         except Unusable as error:
-            return Host(name, "unreachable", error=str(error), groups=groups)
-        view = view_of(facts, self._rows)
+            return Host(name, "unreachable", error=str(error), groups=groups, reached=not result.get("unreachable"))
+        view, traits = view_of(facts, self._rows), traits_of(facts)
         try:
             findings = judge(facts, catalogue)
         except RuleError as error:
             self.broken = self.broken or f"{error} (host {name})"
-            return Host(name, "unreachable", (), text, view, str(error), groups)
-        return Host(name, verdict_of(findings), findings, text, view, groups=groups)
+            return Host(name, "unreachable", (), text, view, str(error), groups, traits=traits)
+        return Host(name, verdict_of(findings), findings, text, view, groups=groups, traits=traits)
+
+    def limits(self, limits: Any, rules: Any) -> dict[str, Any]:
+        """All limits where *limits* take the place of some.
+
+        :raises RuleError: *limits* or *rules* cannot be used.
+        """
+        return self._catalogue(limits, rules).limits
 
     def _catalogue(self, limits: Any, rules: Any) -> Catalogue:
         key = json.dumps([limits, rules], default=str)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import NOTHING, Joined
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import Traits
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view import View
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import SEVERITIES, VERDICTS, sentence
 
@@ -30,6 +31,8 @@ class Host:
     :ivar view: the few facts that the page shows.
     :ivar error: why it could not be looked at.
     :ivar groups: the groups of the inventory that it is in, without ``all`` and ``ungrouped``.
+    :ivar reached: whether it answered at all.
+    :ivar traits: what the fleet view needs of its facts.
     """
 
     name: str
@@ -39,6 +42,8 @@ class Host:
     view: View | None = None
     error: str | None = None
     groups: Sequence[str] = ()
+    reached: bool = True
+    traits: Traits | None = None
 
     @property
     def unseen(self) -> list[str]:

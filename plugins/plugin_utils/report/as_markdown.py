@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Finding, Fleet, Host
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import Changes, Joined
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import evidence_line
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean, count
 
@@ -17,6 +18,12 @@ _HTML = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _TICKS = re.compile("`+")
 # Of so many healthy hosts it is told what could not be seen; of all others report.html tells it.
 _DETAILED = 20
+# A ticket or a chat takes some hundred kilobytes: so many findings are told in full, a few of each host, worst first.
+_FINDINGS = 250
+_FINDINGS_OF_A_HOST = 12
+_LISTED = 200  # hosts that are merely named
+_CAUSES = 100
+_TOGETHER = 10  # rows of each part of the fleet view
 
 
 def text(value: object) -> str:
@@ -50,20 +57,109 @@ def _document(fleet: Fleet, title: str) -> Iterator[str]:
         yield ""
         yield "| severity | layer | finding | hosts |"
         yield "|---|---|---|---:|"
-    for cause in fleet.causes:
+    for cause in fleet.causes[:_CAUSES]:
         worst = cause.worst
         yield f"| {worst['severity']} | {worst['layer']} | {text(cause.label)} | {len(cause.hosts)} |"
-    for host in fleet.hosts:
-        if host.verdict != "ok" or host.findings:
-            yield from _host(host)
+    yield from _more(len(fleet.causes) - _CAUSES, "more kind of finding")
+    yield from _together(fleet.joined)
+    yield from _hosts([host for host in fleet.hosts if host.verdict != "ok" or host.findings])
     healthy = [host for host in fleet.hosts if host.verdict == "ok" and not host.findings]
     if healthy:
         yield ""
         yield f"## {count(len(healthy), 'host')} without findings"
         yield ""
-        yield "Hosts: " + ", ".join(text(host.name) for host in healthy)
+        yield _named(healthy)
         for host in healthy[:_DETAILED]:
             yield from _unseen(host, f"{text(host.name)}: ")
+
+
+def _named(hosts: Sequence[Host]) -> str:
+    """Hosts in one line, as many as a line may name."""
+    more = len(hosts) - _LISTED
+    return (
+        "Hosts: " + ", ".join(text(host.name) for host in hosts[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+    )
+
+
+def _hosts(hosts: Sequence[Host]) -> Iterator[str]:
+    """Each host with its findings, until there is no more room; then the names."""
+    room = _FINDINGS
+    for number, host in enumerate(hosts):
+        shown = min(len(host.findings), _FINDINGS_OF_A_HOST)
+        if room < max(1, shown):
+            left = hosts[number:]
+            yield ""
+            yield f"## {count(len(left), 'more host')} with findings"
+            yield ""
+            findings = sum(len(each.findings) for each in left)
+            yield f"Left out of this file, and in report.json: {count(findings, 'finding')}"
+            yield ""
+            yield _named(left)
+            return
+        room -= max(1, shown)
+        yield from _host(host)
+
+
+def _more(number: int, what: str) -> Iterator[str]:
+    """How much was left out; nothing where all was shown."""
+    if number > 0:
+        yield ""
+        yield f"Left out: {count(number, what)}"
+
+
+def _together(view: Joined) -> Iterator[str]:
+    """What only all hosts together tell."""
+    if view.findings:
+        yield ""
+        yield "## Several hosts, one problem"
+    for problem in view.findings[:_TOGETHER]:
+        yield ""
+        yield f"### {problem.severity}: {text(problem.title)}"
+        yield ""
+        yield f"- **Where:** {text(problem.subject)}"
+        yield f"- **Evidence:** {text(evidence_line(problem.evidence))}"
+        for part in problem.parts[:_TOGETHER]:
+            yield f"- **{'Far' if part.end == 'far' else 'Near'} end, {text(part.host)}:** {text(part.title)}"
+        if problem.parts_total > _TOGETHER:
+            yield f"- **Left out:** {count(problem.parts_total - _TOGETHER, 'more finding')}"
+        yield f"- **Cause:** {text(problem.cause)}"
+        for advice in problem.advice:
+            yield f"- **Do:** {text(advice)}"
+        if problem.command:
+            yield f"- **See it:** {code(problem.command)}"
+        yield f"- **Layer:** {text(problem.layer)}, rule {code(problem.id)}"
+    yield from _more(view.findings_total - _TOGETHER, "more such problem")
+    if view.outliers:
+        yield ""
+        yield "## Unlike their peers"
+        yield ""
+    for row in view.outliers[:_TOGETHER]:
+        yield f"- **{row.severity}:** {text(row.title)}"
+    yield from _more(view.outliers_total - _TOGETHER, "more difference")
+    yield from _changes(view.changes)
+
+
+def _changes(changes: Changes) -> Iterator[str]:
+    """What is different since the report before; nothing where there is none."""
+    if changes.since is None:
+        return
+    yield ""
+    yield f"## Since {text(changes.since)}"
+    yield ""
+    told = ", ".join(f"{number} {kind}" for kind, number in changes.totals.items() if number)
+    yield f"Changed: {told or 'nothing'}"
+    yield ""
+    for kind, rows in (
+        ("New", changes.new),
+        ("Worse", changes.worse),
+        ("Better", changes.better),
+        ("Gone", changes.gone),
+    ):
+        for row in rows[:_TOGETHER]:
+            yield f"- **{kind}:** {text(row.host)}: {text(row.title)}"
+    for kind, names in (("Appeared", changes.appeared), ("Vanished", changes.vanished), ("Lost", changes.lost)):
+        if names:
+            yield f"- **{kind}:** {', '.join(map(text, names[:_TOGETHER]))}"
 
 
 def _host(host: Host) -> Iterator[str]:
@@ -72,8 +168,9 @@ def _host(host: Host) -> Iterator[str]:
     if host.error is not None:
         yield ""
         yield f"Not looked at: {text(host.error)}"
-    for finding in host.findings:
+    for finding in host.findings[:_FINDINGS_OF_A_HOST]:
         yield from _finding(finding)
+    yield from _more(len(host.findings) - _FINDINGS_OF_A_HOST, "more finding")
     yield from _unseen(host)
 
 

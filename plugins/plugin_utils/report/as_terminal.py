@@ -30,7 +30,7 @@ def table(fleet: Fleet, columns: int, lines: int) -> Iterator[Line]:
     yield headline(fleet), COLOURS[fleet.verdict]
     if not fleet.hosts:
         return
-    unseen = list(_unseen(fleet, columns))[: max(0, lines - _LEAST)]
+    unseen = [*_together(fleet, columns), *_unseen(fleet, columns)][: max(0, lines - _LEAST)]
     yield from unseen
     yield "", None
     yield from _rows(fleet, columns, max(5, lines - 3 - len(unseen)))
@@ -52,6 +52,23 @@ def _rows(fleet: Fleet, columns: int, room: int) -> Iterator[Line]:
         yield "", None
         room -= len(common) + 1
     yield from _worst_hosts(fleet, columns, room)
+
+
+def _together(fleet: Fleet, columns: int) -> Iterator[Line]:
+    """What only all hosts together tell: the worst in a few lines, of the rest how much there is."""
+    view = fleet.joined
+    if view.changes.since is not None:
+        told = ", ".join(f"{number} {kind}" for kind, number in view.changes.totals.items() if number) or "nothing"
+        yield fit(f"Since {clean(view.changes.since)}: {told}", columns), None
+    for finding in view.findings[:1]:
+        more = f" (+{view.findings_total - 1})" if view.findings_total > 1 else ""
+        text = f"Several hosts, one problem{more}: {clean(finding.title)}"
+        for number, line in enumerate(textwrap.wrap(text, columns - 2)):
+            yield fit(line if not number else f"  {line}", columns), COLOURS[finding.severity]
+    odd = [row for row in view.outliers if row.severity != "info"]
+    for row in odd[:1]:
+        more = f" (+{len(odd) - 1})" if len(odd) > 1 else ""
+        yield fit(f"Unlike its peers{more}: {clean(row.title)}", columns), COLOURS[row.severity]
 
 
 def _unseen(fleet: Fleet, columns: int) -> Iterator[Line]:

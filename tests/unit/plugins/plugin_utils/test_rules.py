@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils import catalogue
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import evaluate
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view import traits
 
 _CASES = os.path.join(os.path.dirname(__file__), "..", "..", "fixtures", "rules")
 _FINDING = [
@@ -222,10 +224,13 @@ def test_ids_are_given_once() -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_every_limit_is_read_by_a_rule() -> None:
+def test_every_limit_is_read_by_a_rule_or_the_fleet_view() -> None:
     texts = yaml.safe_dump(catalogue.built_in_rules())
-    unread = [name for name in catalogue.built_in_limits() if f"limits.{name}" not in texts]
-    assert unread == []
+    read = {name for name in catalogue.built_in_limits() if f"limits.{name}" in texts}
+    sources = "".join(path.read_text() for path in pathlib.Path(traits.__file__).parent.glob("*.py"))
+    read |= {name for name in catalogue.built_in_limits() if f'limits["{name}"]' in sources}
+    read |= {f"outlier_{name}_min" for name in traits.RATIOS}
+    assert set(catalogue.built_in_limits()) == read
 
 
 @pytest.mark.parametrize(("rule_id", "case"), FIRES, ids=[rule_id for rule_id, __ in FIRES])
