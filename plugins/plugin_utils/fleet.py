@@ -83,15 +83,6 @@ class Cause:
     def hosts(self) -> list[str]:
         return list(dict.fromkeys(host for host, __ in self.rows))
 
-    @property
-    def variants(self) -> list[list[Row]]:
-        """The rows, by what is said about them: the same rule may see several causes."""
-        found: dict[str, list[Row]] = {}
-        for row in self.rows:
-            said = [row[1].get(key) for key in ("cause", "advice", "refused")]
-            found.setdefault(repr(said), []).append(row)
-        return list(found.values())
-
 
 @dataclass(frozen=True)
 class Fleet:

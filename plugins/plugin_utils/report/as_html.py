@@ -13,8 +13,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, severity_rank
-from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import evidence
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report import heat, page_data, summary
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.alike import titles, variants
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import culprit, grounds
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view_tables import FULL
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import (
     LAYERS,
     SEVERITIES,
@@ -25,18 +28,53 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.text import (
 )
 
 _PAGE = os.path.join(os.path.dirname(__file__), "page")
+_SCRIPTS = ("host.js", "filter.js", "page.js")
 # What the page shows of one kind of finding: it has to stay light for thousands of hosts. report.json has everything.
 _VARIANTS = 20
 _ROWS = 250
-_FINDINGS = 12000  # of all hosts together, but never less than six of each
+_ALL_ROWS = 5000  # of all kinds together, but never less than twenty of each
+_FINDINGS = 16000  # of all hosts together, but never less than six of each
 _LONGEST = 1000  # characters of one text
 # How many kinds of finding stand open at first, so that a small fleet's page needs no click.
 _OPEN = 5
+# From so many hosts on, paper gets those in trouble only.
+_MANY = 60
 
 
 def pieces(fleet: Fleet, title: str) -> Iterator[str]:
     """The page, piece by piece."""
-    environment = Environment(
+    style, script = _file("page.css"), "".join(map(_file, _SCRIPTS))
+    causes = {cause.id: number for number, cause in enumerate(fleet.causes)}
+    most = max(6, _FINDINGS // max(1, len(fleet.hosts)))
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .generate(
+            fleet=fleet,
+            title=title,
+            style=Markup(style),  # noqa: S704  # our own file
+            script=Markup(script),  # noqa: S704
+            data=map(Markup, page_data.pieces(fleet, causes, most, _LONGEST)),  # escaped there
+            policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+            "base-uri 'none'; form-action 'none'",
+            hosts={host.name: number for number, host in enumerate(fleet.hosts)},
+            causes=causes,
+            verdict=summary.verdict(fleet),
+            first=summary.first(fleet),
+            groups=heat.groups(fleet),
+            group_numbers={group: number for number, group in enumerate(page_data.groups_of(fleet))},
+            many=len(fleet.hosts) > _MANY,
+            bar_length=FULL,
+            opened=_OPEN,
+            row_limit=max(20, min(_ROWS, _ALL_ROWS // max(1, len(fleet.causes)))),
+            variant_limit=_VARIANTS,
+        )
+    )
+
+
+def environment() -> Environment:
+    """Whatever a template writes is made harmless, and then escaped by Jinja."""
+    made = Environment(
         loader=FileSystemLoader(_PAGE),
         autoescape=True,
         undefined=StrictUndefined,
@@ -44,38 +82,18 @@ def pieces(fleet: Fleet, title: str) -> Iterator[str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = _file("page.css"), _file("page.js")
-    hosts = {host.name: number for number, host in enumerate(fleet.hosts)}
-    return environment.get_template("page.html.j2").generate(
-        fleet=fleet,
-        title=title,
-        style=Markup(style),  # noqa: S704  # our own file
-        script=Markup(script),  # noqa: S704
-        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'; "
-        "form-action 'none'",
-        hosts=hosts,
-        causes={cause.id: number for number, cause in enumerate(fleet.causes)},
+    made.globals.update(
         severities=SEVERITIES,
         verdicts=VERDICTS,
         layers=LAYERS,
-        heat=heat,
+        heat=heat.of_host,
         count=count,
-        evidence=evidence,
-        opened=_OPEN,
-        row_limit=_ROWS,
-        variant_limit=_VARIANTS,
-        finding_limit=max(6, _FINDINGS // max(1, len(fleet.hosts))),
+        culprit=culprit,
+        grounds=grounds,
+        titles=titles,
+        variants=variants,
     )
-
-
-def heat(host: Host) -> dict[str, tuple[str, int]]:
-    """For each layer with findings the worst severity, and how many findings have it."""
-    found: dict[str, tuple[str, int]] = {}
-    for finding in sorted(host.findings, key=severity_rank):
-        severity, number = found.setdefault(finding["layer"], (finding["severity"], 0))
-        if severity == finding["severity"]:
-            found[finding["layer"]] = severity, number + 1
-    return found
+    return made
 
 
 def _shown(value: Any) -> Any:

@@ -11,13 +11,13 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.arithmetic import 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.templates import FORMATS
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import sentence
 
-count, percent, endpoint, process = (FORMATS[name] for name in ("count", "percent", "endpoint", "process"))
+count, percent, endpoint, processes = (FORMATS[name] for name in ("count", "percent", "endpoint", "processes"))
 
 # What a name ends with, by the conventions of the facts, and how such a value is written.
 _UNITS = {"_per_s": "per_s", "_ms": "ms", "_s": "s", "_mbps": "mbps", "_bytes": "bytes"}
 _SHARES = ("usage", "ratio", "share")
 # Numbers that name something and count nothing.
-_NAMES = ("pid", "port", "uid")
+_NAMES = ("pid", "pids", "port", "ports", "uid")
 _LISTED = 4
 _LIMIT = 200
 
@@ -32,6 +32,37 @@ def evidence(found: Any) -> list[tuple[str, str]]:
 def evidence_line(found: Any) -> str:
     """The same in one line."""
     return "; ".join(f"{label} {text}".strip() for label, text in evidence(found))
+
+
+def culprit(finding: Mapping[str, Any]) -> str:
+    """Who causes *finding*: the processes that it rests on, else what it is about; empty for the host itself."""
+    owner = _owner(finding)
+    if owner is not None:
+        return sentence(processes(finding["evidence"][owner]), _LIMIT)
+    subject = finding.get("subject")
+    return "" if subject in (None, "host") else sentence(subject, _LIMIT)
+
+
+def grounds(finding: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Its evidence without what :func:`culprit` tells."""
+    found, owner = finding.get("evidence"), _owner(finding)
+    if owner is not None and isinstance(found, Mapping):
+        found = {name: value for name, value in found.items() if name != owner}
+    return evidence(found)
+
+
+def _owner(finding: Mapping[str, Any]) -> str | None:
+    """The part of the evidence that names processes."""
+    found = finding.get("evidence")
+    for name in ("processes", "process"):
+        if isinstance(found, Mapping) and _processes(found.get(name)):
+            return name
+    return None
+
+
+def _processes(value: Any) -> bool:
+    rows = value if isinstance(value, list) else [value]
+    return bool(rows) and all(isinstance(row, Mapping) and "command" in row and "pid" in row for row in rows)
 
 
 def _told(name: str, value: Any) -> tuple[str, str]:
@@ -56,9 +87,9 @@ def _label(name: str) -> str:
 
 
 def _text(value: Any) -> str:
+    if _processes(value):
+        return processes(value)
     if isinstance(value, Mapping):
-        if "command" in value and "pid" in value:
-            return process(value)
         if "address" in value and "port" in value:
             return endpoint(value)
         return counts(value)

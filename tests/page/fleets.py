@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fleets for the page: facts as hosts send them, judged by the collection's own rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.nettriage.linux.plugins.plugin_utils.audit import Judge
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, join
+from ansible_collections.nettriage.linux.tests.bench.findings import busy_host
+
+GENERATED = "2026-01-31T12:00:00Z"
+GROUPS = ("web", "database", "queue", "storage", "edge")
+# Whatever a host, a process or an inventory may call itself.
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    "</script><script>document.title='broken'</script>",
+    "--><!--<script>",
+    "]]>&lt;b&gt;",
+    "gnp.\u202eexe\u2066",
+    "\x1b[2Jclear",
+    "' onfocus='alert(1)",
+    "javascript:alert(1)",
+    "__proto__",
+    "日本語" * 20,
+    "x" * 300,
+)
+
+
+def fleet(hosts: int, rows: int | None = None) -> Fleet:
+    """So many hosts: a third of a small fleet in trouble, a tenth of a large one, and a few unreachable ones."""
+    judge = Judge(rows or min(10, 4000 // max(1, hosts)))
+    return join(_hosts(judge, hosts), GENERATED, "0.1.0")
+
+
+def hostile() -> Fleet:
+    """Hosts whose every text tries to break out of the page."""
+    judge = Judge(10)
+    found = []
+    for number, text in enumerate(HOSTILE):
+        facts = _named(busy_host(), text)
+        found.append(judge.host(f"{text}{number}", _registered(facts), {}, [], [text, "web"]))
+        found.append(Host(f"gone {text}", "unreachable", error=text, groups=[text]))
+    return join(found, GENERATED, "0.1.0")
+
+
+def _hosts(judge: Judge, count: int) -> Iterator[Host]:
+    for number in range(count):
+        group = GROUPS[number % len(GROUPS)]
+        name, groups = f"{group}{number:04}.prod.example.net", [group, "north" if number % 3 else "south"]
+        if number % 97 == 96:
+            why = "connect to host 10.0.0.9 port 22: No route to host"
+            yield Host(name, "unreachable", error=why, groups=groups)
+            continue
+        facts = busy_host()
+        if number % (10 if count > 60 else 3):
+            _heal(facts)
+        if number % 16 == 15:
+            facts["nic"]["interfaces"][1]["carrier"] = False
+        facts["sockets"]["tcp"]["listeners"][-1]["processes"][0]["pid"] = 1000 + number
+        yield judge.host(name, _registered(facts), {}, [], groups)
+
+
+def _heal(facts: dict[str, Any]) -> None:
+    """Take the faults out of a busy host."""
+    tcp = facts["sockets"]["tcp"]
+    for row in tcp["listeners"]:
+        row.update(accept_queue=0, accept_queue_before=0, drops_delta=0)
+    for row in tcp["destinations"]:
+        row.update(ports_used=30, port_usage=0.001, states={"established": 30})
+    for row in facts["nic"]["interfaces"]:
+        row["carrier"] = True
+    facts["tcp"]["delta"]["TcpExt"]["ListenOverflows"] = 0
+    facts["tcp"]["derived"]["retransmit_ratio"] = 0.0005
+    facts["sysctl"]["values"]["net.core.somaxconn"] = 4096
+
+
+def _registered(facts: dict[str, Any]) -> dict[str, Any]:
+    return {"ansible_facts": {"nettriage": json.dumps(facts)}}
+
+
+def _named(value: Any, text: str) -> Any:
+    """*value* with *text* for each text that a host chooses."""
+    if isinstance(value, dict):
+        chosen = ("command", "unit", "name", "container")
+        return {key: text if key in chosen and item else _named(item, text) for key, item in value.items()}
+    return [_named(item, text) for item in value] if isinstance(value, list) else value
