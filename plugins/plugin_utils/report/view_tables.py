@@ -75,7 +75,10 @@ def _busy(row: Row, way: str) -> str | Bar | None:
 
 
 def _limited(row: Row) -> str:
-    shares = {"send buffer": row.get("sndbuf_limited_share"), "receive window": row.get("rwnd_limited_share")}
+    shares: dict[str, Any] = {
+        "send buffer": row.get("sndbuf_limited_share"),
+        "receive window": row.get("rwnd_limited_share"),
+    }
     return ", ".join(f"{name} {portion(value)}" for name, value in shares.items() if is_number(value) and value > 0)
 
 
