@@ -5,11 +5,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.audit import Judge
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, join
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import (
+    Change,
+    Changes,
+    Dependencies,
+    Dependency,
+    FleetFinding,
+    Joined,
+    Listener,
+    Outlier,
+    Part,
+)
 from ansible_collections.nettriage.linux.tests.bench.findings import busy_host
 
 GENERATED = "2026-01-31T12:00:00Z"
@@ -33,7 +44,8 @@ HOSTILE = (
 def fleet(hosts: int, rows: int | None = None) -> Fleet:
     """So many hosts: a third of a small fleet in trouble, a tenth of a large one, and a few unreachable ones."""
     judge = Judge(rows or min(10, 4000 // max(1, hosts)))
-    return join(_hosts(judge, hosts), GENERATED, "0.1.0")
+    found = list(_hosts(judge, hosts))
+    return join(found, GENERATED, "0.1.0", together([host.name for host in found]) if hosts > 1 else Joined())
 
 
 def hostile() -> Fleet:
@@ -44,7 +56,72 @@ def hostile() -> Fleet:
         facts = _named(busy_host(), text)
         found.append(judge.host(f"{text}{number}", _registered(facts), {}, [], [text, "web"]))
         found.append(Host(f"gone {text}", "unreachable", error=text, groups=[text]))
-    return join(found, GENERATED, "0.1.0")
+    return join(found, GENERATED, "0.1.0", together([host.name for host in found], HOSTILE[1]))
+
+
+def together(names: Sequence[str], text: str = "10.0.1.9:5432") -> Joined:
+    """What the hosts *names* tell together; *text* is whatever they choose themselves."""
+    process = {"pid": 812, "command": text, "unit": None, "container": None}
+    parts = [
+        Part(
+            names[0],
+            "far",
+            "tcp.accept_queue",
+            "critical",
+            text,
+            f"The accept queue of {text} is full",
+            {"backlog": 16},
+        ),
+        Part(names[1], "near", "tcp.syn_sent_stuck", "warning", text, f"{text} does not answer", {text: 3}),
+    ]
+    finding = FleetFinding(
+        "fleet.accept_queue",
+        "critical",
+        "4",
+        names[0],
+        text,
+        f"{text} on {names[0]} is too slow for {len(names) - 1} hosts",
+        {"waiting": 129},
+        f"Whoever connects to {text} waits.",
+        [f"Look at {text}."],
+        f"ss -ltn '{text}'",
+        list(names[:2]),
+        len(names),
+        parts,
+        2,
+    )
+    pairs = list(zip(names, names[1:]))[:50]
+    rows = [
+        Dependency(
+            here, [process], there, (), "10.0.1.9", 5432, Listener("::", 5432, [process]), 40, {}, 0.4, 0.02, None
+        )
+        for here, there in pairs
+    ]
+    unclear = Dependency(names[0], [], None, names[:2], "10.0.1.9", 53, None, 1, {"syn_sent": 1}, None, None, text)
+    outlier = Outlier(
+        "fleet.setting_differs",
+        "warning",
+        "4",
+        text,
+        "net.ipv4.tcp_rmem",
+        [names[1]],
+        1,
+        [4096, 9],
+        [4096, 7],
+        9,
+        10,
+        text,
+    )
+    changes = Changes(
+        since="2026-01-30T12:00:00Z",
+        new=[Change(names[0], "tcp.accept_queue", text, f"The accept queue of {text} is full", "critical", None)],
+        worse=[Change(names[1], "tcp.syn_sent_stuck", text, f"{text} does not answer", "critical", "warning")],
+        gone=[Change(names[1], "nic.link_down", "eth0", f"{text} is down", None, "warning")],
+        vanished=[text],
+        totals={"new": 1, "worse": 1, "better": 0, "gone": 1, "appeared": 0, "vanished": 1, "lost": 0},
+    )
+    found = Dependencies([*rows, unclear], len(rows) + 1, 1, 7)
+    return Joined(found, [finding], 1, [outlier], 1, changes)
 
 
 def _hosts(judge: Judge, count: int) -> Iterator[Host]:

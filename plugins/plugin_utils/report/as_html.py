@@ -7,7 +7,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,7 +17,15 @@ from markupsafe import Markup
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report import heat, page_data, summary
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.alike import titles, variants
-from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import culprit, grounds
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import (
+    culprit,
+    endpoint,
+    evidence,
+    grounds,
+    processes,
+    short,
+)
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view_cells import number, portion
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view_tables import FULL
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import (
     LAYERS,
@@ -37,6 +46,7 @@ _FINDINGS = 16000  # of all hosts together, but never less than six of each
 _LONGEST = 1000  # characters of one text
 # How many kinds of finding stand open at first, so that a small fleet's page needs no click.
 _OPEN = 5
+_OPEN_ROWS = 10
 # From so many hosts on, paper gets those in trouble only.
 _MANY = 60
 
@@ -44,7 +54,8 @@ _MANY = 60
 def pieces(fleet: Fleet, title: str) -> Iterator[str]:
     """The page, piece by piece."""
     style, script = _file("page.css"), "".join(map(_file, _SCRIPTS))
-    causes = {cause.id: number for number, cause in enumerate(fleet.causes)}
+    causes = {cause.id: at for at, cause in enumerate(fleet.causes)}
+    hosts = {host.name: at for at, host in enumerate(fleet.hosts)}
     most = max(6, _FINDINGS // max(1, len(fleet.hosts)))
     return (
         environment()
@@ -57,15 +68,17 @@ def pieces(fleet: Fleet, title: str) -> Iterator[str]:
             data=map(Markup, page_data.pieces(fleet, causes, most, _LONGEST)),  # escaped there
             policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
             "base-uri 'none'; form-action 'none'",
-            hosts={host.name: number for number, host in enumerate(fleet.hosts)},
+            hosts=hosts,
             causes=causes,
             verdict=summary.verdict(fleet),
             first=summary.first(fleet),
+            numbers=partial(_numbers, hosts),
             groups=heat.groups(fleet),
-            group_numbers={group: number for number, group in enumerate(page_data.groups_of(fleet))},
+            group_numbers={group: at for at, group in enumerate(page_data.groups_of(fleet))},
             many=len(fleet.hosts) > _MANY,
             bar_length=FULL,
             opened=_OPEN,
+            opened_rows=_OPEN_ROWS,
             row_limit=max(20, min(_ROWS, _ALL_ROWS // max(1, len(fleet.causes)))),
             variant_limit=_VARIANTS,
         )
@@ -89,11 +102,22 @@ def environment() -> Environment:
         heat=heat.of_host,
         count=count,
         culprit=culprit,
+        endpoint=endpoint,
+        evidence=evidence,
         grounds=grounds,
+        number=number,
+        portion=portion,
+        processes=processes,
+        short=short,
         titles=titles,
         variants=variants,
     )
     return made
+
+
+def _numbers(hosts: Mapping[str, int], names: Sequence[str | None]) -> str:
+    """The numbers of those hosts of *names* that the report has, as the script reads them."""
+    return " ".join(str(hosts[name]) for name in names if name is not None and name in hosts)
 
 
 def _shown(value: Any) -> Any:

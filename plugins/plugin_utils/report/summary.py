@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Cause, Fleet, severity_rank
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Cause, Fleet
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import FleetFinding
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.alike import titles, variants
-from ansible_collections.nettriage.linux.plugins.plugin_utils.text import LAYERS, count
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import LAYERS, SEVERITIES, count
 
 _STEPS = 3
 
@@ -17,11 +18,17 @@ _STEPS = 3
 class Step(NamedTuple):
     """One of the few things to begin with.
 
+    :ivar anchor: where the page tells more: ``c0`` for the first kind of finding, ``f0`` for the first of the fleet.
+    :ivar host: the one to look at first; ``others`` is how many more are concerned.
     :ivar advice: the first thing to do; empty where the rule has none.
     """
 
-    cause: Cause
+    anchor: str
+    severity: str
+    layer: str
     title: str
+    host: str
+    others: int
     advice: str
 
 
@@ -53,18 +60,39 @@ def _state(total: int, number: Mapping[str, int]) -> str:
 
 
 def first(fleet: Fleet) -> list[Step]:
-    """Where to begin: of what is worst the lowest layer, as what is below explains what is above."""
-    causes = [cause for cause in fleet.causes if cause.worst["severity"] != "info"]
-    causes.sort(key=lambda cause: (severity_rank(cause.worst), _layer(cause), -len(cause.hosts), cause.id))
-    return [_step(cause) for cause in causes[:_STEPS]]
+    """Where to begin: of what is worst the lowest layer, as what is below explains what is above.
+
+    What several hosts see together comes before that which each of them sees of it.
+    """
+    together = [_of_fleet(number, finding) for number, finding in enumerate(fleet.joined.findings)]
+    known = {(part.host, part.id) for finding in fleet.joined.findings for part in finding.parts}
+    single = [
+        _of_cause(number, cause)
+        for number, cause in enumerate(fleet.causes)
+        if any((host, cause.id) not in known for host, __ in cause.rows)
+    ]
+    steps = [step for step in together + single if step.severity != "info"]
+    # Sorting keeps the order of what is equal: problems of the fleet stand first.
+    steps.sort(
+        key=lambda step: (SEVERITIES.index(step.severity), step.anchor[0] != "f", _layer(step.layer), -step.others)
+    )
+    return steps[:_STEPS]
 
 
-def _layer(cause: Cause) -> int:
-    layer = cause.worst.get("layer")
+def _layer(layer: str) -> int:
     return LAYERS.index(layer) if layer in LAYERS else len(LAYERS)
 
 
-def _step(cause: Cause) -> Step:
+def _of_fleet(number: int, finding: FleetFinding) -> Step:
+    host = finding.host or (finding.hosts[0] if finding.hosts else "")
+    advice = finding.advice[0] if finding.advice else ""
+    others = max(0, finding.hosts_total - 1)
+    return Step(f"f{number}", finding.severity, finding.layer, finding.title, host, others, advice)
+
+
+def _of_cause(number: int, cause: Cause) -> Step:
     said = variants(cause.rows)[0]
     title = titles([finding for __, finding in said.rows])
-    return Step(cause, title, said.advice[0] if said.advice else "")
+    advice = said.advice[0] if said.advice else ""
+    hosts, worst = cause.hosts, cause.worst
+    return Step(f"c{number}", worst["severity"], str(worst.get("layer")), title, hosts[0], len(hosts) - 1, advice)

@@ -86,6 +86,11 @@ def _label(name: str) -> str:
     return sentence(name if _known(name) else name.replace("_", " "), _LIMIT)
 
 
+def short(value: Any) -> str:
+    """A single value of facts: names of sysctls keep their numbers as the kernel prints them."""
+    return sentence(" ".join(map(str, value)) if isinstance(value, (list, tuple)) else FORMATS["plain"](value), _LIMIT)
+
+
 def _text(value: Any) -> str:
     if _processes(value):
         return processes(value)

@@ -26,6 +26,10 @@ const HOSTS = DATA.hosts.map((host, number) => ({
   shown: [get(`h${number}`), document.querySelector(`tr[data-host="${number}"]`)].filter(Boolean),
   text: once(() => JSON.stringify(host).toLowerCase() + host.groups.map((each) => DATA.groups[each]).join(" ").toLowerCase()),
 }));
+// Rows about some hosts that are told of in other tables.
+const OTHERS = all("tr[data-hosts]").map((line) => ({
+  line, hosts: line.dataset.hosts.split(" ").filter(Boolean).map(Number), text: once(() => lower(line)),
+}));
 let only = null; // the number of the one host that a cell of the map stands for
 
 function chosen() {
@@ -40,7 +44,7 @@ function filter() {
   const { words, severity, layer, group } = chosen();
   const said = (text) => words.every((word) => text().includes(word));
   const member = (number) => (only === null || only === number)
-    && (!group || DATA.hosts[number].groups.includes(Number(group)));
+    && (!group || (number in DATA.hosts && DATA.hosts[number].groups.includes(Number(group))));
   let rows = 0, hosts = 0;
   for (const cause of CAUSES) {
     let left = 0;
@@ -62,6 +66,11 @@ function filter() {
     const yes = (fits || (!layer && (!severity || host.verdict === severity))) && member(number) && said(text);
     for (const element of shown) show(element, yes);
     hosts += yes;
+  }
+  for (const { line, hosts: about, text } of OTHERS) {
+    const { severity: own = severity, layer: where = layer } = line.dataset;
+    show(line, (!severity || own === severity) && (!layer || where === layer) && said(text)
+      && ((only === null && !group) || about.some(member)));
   }
   const active = words.length || severity || layer || group || only !== null;
   get("nothing").hidden = rows > 0 || !CAUSES.length;

@@ -69,7 +69,7 @@ async function copy(button) {
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 }
 
-for (const code of all(".found code")) {
+for (const code of all(".command code")) {
   const button = make("button", { type: "button", class: "copy", "aria-label": "Copy the command" }, "Copy");
   code.after(button);
 }

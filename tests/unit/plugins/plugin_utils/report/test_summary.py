@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, join, verdict_of
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import FleetFinding, Joined, Part
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.summary import first, verdict
 
 
@@ -63,8 +64,19 @@ def test_one_begins_with_the_worst_and_there_with_the_lowest_layer() -> None:
             ]
         )
     )
-    assert [step.cause.id for step in steps] == ["ip.a", "tcp.b", "tcp.a"]
-    assert (steps[0].title, steps[0].advice) == ("ip.a is bad", "Mend it.")
+    assert [step.title for step in steps] == ["ip.a is bad", "tcp.b is bad", "tcp.a is bad"]
+    assert (steps[1].host, steps[1].others, steps[1].advice) == ("a", 1, "Mend it.")
+
+
+def test_what_several_hosts_see_stands_before_what_each_of_them_sees() -> None:
+    part = Part("a", "near", "tcp.b", "critical", "x", "Seen by a", {})
+    whole = FleetFinding("fleet.a", "critical", "4", "b", "x", "One for all", {}, "", [], "", ["a", "b"], 2, [part], 1)
+    hosts = [host("a", finding("critical", "4", "tcp.b")), host("b", finding("critical", "1/2", "nic.a"))]
+    steps = first(join(hosts, "", "", Joined(findings=[whole], findings_total=1)))
+    assert [(step.anchor, step.host, step.title) for step in steps] == [
+        ("f0", "b", "One for all"),
+        ("c0", "b", "nic.a is bad"),
+    ]
 
 
 def test_what_is_worth_knowing_only_is_no_place_to_begin() -> None:
