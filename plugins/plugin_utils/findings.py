@@ -18,7 +18,10 @@ __all__ = ["LAYERS", "SEVERITIES", "Catalogue", "RuleError", "evaluate", "judge"
 
 Facts = dict[str, Any]
 Finding = dict[str, Any]
-SUBSETS = ("meta", "sockets", "tcp", "nic", "conntrack", "sysctl", "routes", "resolver", "dns", "http", "path", "pmtu")
+SUBSETS = (
+    "meta", "sockets", "tcp", "nic", "conntrack", "sysctl", "routes", "resolver", "dns", "http", "path", "pmtu",
+    "capture",
+)  # fmt: skip
 
 
 def evaluate(

@@ -99,6 +99,12 @@ _PROMISED = [
     "tls.certificate_expired",
     "tls.certificate_expiring",
     "tls.untrusted",
+    "capture.lost",
+    "capture.too_big",
+    "capture.syn_unanswered",
+    "capture.resets",
+    "capture.retransmits",
+    "capture.zero_window",
 ]
 
 # What is a fault at any one moment, so that one sample is enough.
@@ -153,6 +159,12 @@ _OF_THE_MOMENT = [
     "tls.certificate_expired",
     "tls.certificate_expiring",
     "tls.untrusted",
+    "capture.lost",
+    "capture.too_big",
+    "capture.syn_unanswered",
+    "capture.resets",
+    "capture.retransmits",
+    "capture.zero_window",
 ]
 
 
