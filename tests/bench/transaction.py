@@ -4,23 +4,24 @@
 
     python tests/bench/transaction.py --hosts 20
 
-Needs root. Moves into a network namespace of its own, starts an sshd there, and runs the playbooks in turns; every
-other turn wants the former values again, so that each one changes something. The usual module is ansible.posix.sysctl:
-where that collection is not found, the comparison with it is left out. All hosts are this machine: each has a drop-in
-and a state directory of its own, and their own work is within the wall time. Leaves with 1 where a goal is missed.
+Builds hosts that have a network namespace and an sshd each (root), and runs the playbooks in turns; every other turn
+wants the former values again, so that each one changes something. The usual module is ansible.posix.sysctl: where that
+collection is not found, the comparison with it is left out. All hosts are this machine: each has a drop-in and a state
+directory of its own, and their own work is within the wall time. Leaves with 1 where a goal is missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 
-from ansible_collections.nettriage.linux.tests.bench import audit
+from ansible_collections.nettriage.linux.tests.bench.fleet.playbooks import PING, PLAY, Failed, Taken, run
+from ansible_collections.nettriage.linux.tests.lab import netlab
+from ansible_collections.nettriage.linux.tests.lab.targets import SSHD, Targets
 
 # Each of these exists and can be written in a network namespace, and takes both values.
 KEYS = {
@@ -45,7 +46,6 @@ KEYS = {
     "net.ipv4.tcp_tw_reuse": (2, 1),
     "net.ipv4.tcp_wmem": ("4096 16384 4194304", "4096 65536 16777216"),
 }
-_PLAY = "- hosts: all\n  gather_facts: false\n  tasks:\n"
 # Contender, what it is compared with, goal for the wall time.
 GOALS = (("transaction", "ping", 1.2), ("transaction", "loop", 0.08), ("unchanged", "ping", 1.2))
 
@@ -54,7 +54,7 @@ def transaction(folder: str, turn: int) -> str:
     """One task."""
     values = "".join(f"          {key}: {pair[turn]}\n" for key, pair in KEYS.items())
     return (
-        f"{_PLAY}    - nettriage.linux.sysctl_transaction:\n"
+        f"{PLAY}    - nettriage.linux.sysctl_transaction:\n"
         f"        file: {folder}/{{{{ inventory_hostname }}}}/sysctl.d/90-nettriage.conf\n"
         f"        state_dir: {folder}/{{{{ inventory_hostname }}}}/state\n"
         f"        settings:\n{values}"
@@ -65,7 +65,7 @@ def loop(folder: str, turn: int) -> str:
     """One task for each key."""
     items = "".join(f'        - {{name: {key}, value: "{pair[turn]}"}}\n' for key, pair in KEYS.items())
     return (
-        f"{_PLAY}    - ansible.posix.sysctl:\n"
+        f"{PLAY}    - ansible.posix.sysctl:\n"
         f"        sysctl_file: {folder}/{{{{ inventory_hostname }}}}/sysctl.d/91-loop.conf\n"
         '        name: "{{ item.name }}"\n        value: "{{ item.value }}"\n        sysctl_set: true\n'
         f"        reload: false\n      loop:\n{items}"
@@ -77,25 +77,33 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--forks", type=int, default=10)
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
-        print("transaction: left out, there is no sshd here")
+    reason = netlab.missing() or (None if SSHD else "there is no sshd here: install openssh-server")
+    if reason is not None:
+        print(f"transaction: left out, {reason}")
         return 0
-    if not options.inside:
-        os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv, "--inside"])
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    with tempfile.TemporaryDirectory(prefix="nt-") as folder, audit.sshd(folder) as port:
-        return measure(folder, audit.inventory(folder, options.hosts, port), options)
+    netlab.sweep()
+    try:
+        with tempfile.TemporaryDirectory(prefix="nt-") as folder, netlab.Lab() as lab:
+            targets = Targets(lab, folder, options.hosts)
+            try:
+                return measure(folder, targets, options)
+            finally:
+                targets.close()
+    finally:
+        netlab.sweep(own=True)
 
 
-def measure(folder: str, hosts: str, options: argparse.Namespace) -> int:
+def measure(folder: str, targets: Targets, options: argparse.Namespace) -> int:
     """Run everything in turns and print what it took."""
-    for number in range(options.hosts):
-        os.makedirs(os.path.join(folder, f"host{number:03d}", "sysctl.d"))
+    hosts = os.path.join(folder, "hosts.json")
+    with open(hosts, "w", encoding="utf-8") as file:
+        json.dump(targets.inventory(), file)
+    for name in targets.hosts:
+        os.makedirs(os.path.join(folder, name, "sysctl.d"))
     playbooks: dict[str, tuple[str, str]] = {}
     for name, texts in (
-        ("ping", (audit.PING, audit.PING)),
+        ("ping", (PING, PING)),
         ("transaction", (transaction(folder, 1), transaction(folder, 0))),
         ("unchanged", (transaction(folder, 1), transaction(folder, 0))),
         ("loop", (loop(folder, 1), loop(folder, 0))),
@@ -105,28 +113,26 @@ def measure(folder: str, hosts: str, options: argparse.Namespace) -> int:
             with open(path, "w", encoding="ascii") as file:
                 file.write(text)
         playbooks[name] = (paths[0], paths[1])
-    audit.run(folder, hosts, playbooks["ping"][0], options.forks)  # opens the connections
+    run(folder, hosts, playbooks["ping"][0], options.forks, targets.within)  # opens the connections
     try:
-        audit.run(folder, hosts, playbooks["loop"][1], options.forks)
-    except SystemExit as error:
+        run(folder, hosts, playbooks["loop"][1], options.forks, targets.within)
+    except Failed as error:
         if "ansible.posix" not in str(error):
             raise
         del playbooks["loop"]
         print("the loop is left out: the collection ansible.posix is not found")
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in playbooks}
+    taken: dict[str, list[Taken]] = {name: [] for name in playbooks}
     for turn in range(options.rounds):
         for name, pair in playbooks.items():
-            taken[name].append(audit.run(folder, hosts, pair[turn % 2], options.forks))
+            taken[name].append(run(folder, hosts, pair[turn % 2], options.forks, targets.within)[0])
     print(f"{options.hosts} hosts over ssh, {options.forks} forks, medians of {options.rounds} interleaved runs")
-    medians = {
-        name: tuple(statistics.median(column) for column in zip(*rows, strict=True)) for name, rows in taken.items()
-    }
-    for name, (wall, cpu) in medians.items():
-        print(f"{name:14} wall {wall:7.2f} s   controller CPU {cpu:7.2f} s")
+    medians = {name: Taken(*map(statistics.median, zip(*rows, strict=True))) for name, rows in taken.items()}
+    for name, each in medians.items():
+        print(f"{name:14} wall {each.wall:7.2f} s   controller CPU {each.controller:7.2f} s")
     missed = False
     for name, other, goal in GOALS:
         if other in medians:
-            ratio = medians[name][0] / medians[other][0]
+            ratio = medians[name].wall / medians[other].wall
             missed |= ratio > goal
             print(f"{name} / {other}, wall: {ratio:.2f} (goal {goal}) {'missed' if ratio > goal else 'reached'}")
     return 1 if missed else 0
