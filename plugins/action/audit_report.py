@@ -28,13 +28,13 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.joining
 from ansible_collections.nettriage.linux.plugins.plugin_utils.packages import MISSING
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_terminal, files
 
-FORMATS = ["html", "markdown", "json"]
+DEFAULT_FORMATS = ["html", "markdown", "json"]
 SPEC: dict[str, dict[str, Any]] = {
     "results": {"type": "str", "required": True},
     "limits": {"type": "dict", "default": {}},
     "rules": {"type": "list", "elements": "dict", "default": []},
     "path": {"type": "str", "default": "nettriage-report"},
-    "formats": {"type": "list", "elements": "str", "choices": FORMATS, "default": FORMATS},
+    "formats": {"type": "list", "elements": "str", "choices": list(files.FORMATS), "default": DEFAULT_FORMATS},
     "title": {"type": "str", "default": "Network audit"},
     "lines": {"type": "int", "default": 40},
     "fail_on": {"type": "str", "choices": ["critical", "warning", "never"], "default": "never"},

@@ -71,9 +71,11 @@ options:
     description:
       - Which files to write. V(html) is C(report.html), one file without any reference to others, V(markdown)
         C(report.md), V(json) C(report.json).
+      - For pipelines and monitoring there are V(junit) as C(report.xml), V(sarif) as C(report.sarif), and
+        V(prometheus) as C(report.prom) with the metrics of all hosts.
     type: list
     elements: str
-    choices: [html, markdown, json]
+    choices: [html, markdown, json, junit, sarif, prometheus]
     default: [html, markdown, json]
   title:
     description:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.arithmetic import is_number
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import Listener, Process
-from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view import at
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view_cells import at
 
 Address = IPv4Interface | IPv6Interface
 _PROCESSES = 3

@@ -9,12 +9,22 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet
-from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_html, as_json, as_markdown
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report import (
+    as_html,
+    as_json,
+    as_junit,
+    as_markdown,
+    as_prometheus,
+    as_sarif,
+)
 
 FORMATS: dict[str, tuple[str, Callable[[Fleet, str], Iterator[str]]]] = {
     "html": ("report.html", as_html.pieces),
     "markdown": ("report.md", as_markdown.lines),
     "json": ("report.json", as_json.lines),
+    "junit": ("report.xml", as_junit.lines),
+    "sarif": ("report.sarif", as_sarif.lines),
+    "prometheus": ("report.prom", as_prometheus.lines),
 }
 
 

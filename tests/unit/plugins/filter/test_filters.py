@@ -14,6 +14,7 @@ from ansible_collections.nettriage.linux.plugins.filter import (  # noqa: E402
     by_layer,
     findings,
     keepalive_detection,
+    metrics,
     worst_severity,
 )
 
@@ -33,6 +34,16 @@ def test_findings() -> None:
     (found,) = _apply(findings, '{"sysctl": {"values": {"net.ipv4.tcp_timestamps": 0}}}')
     assert found["id"] == "sysctl.timestamps_off"
     assert _apply(findings, {"sysctl": {}}, {"wan_rtt_ms": 5}, []) == []
+
+
+def test_metrics() -> None:
+    text = _apply(metrics, '{"meta": {}, "sysctl": {"values": {"net.ipv4.tcp_timestamps": 0}}}')
+    assert 'nettriage_finding{id="sysctl.timestamps_off",severity="info"} 1\n' in text
+    off = _apply(metrics, {"sysctl": {"values": {}}}, {}, [{"id": "sysctl.timestamps_off", "enabled": False}])
+    assert 'nettriage_findings{severity="info"} 0\n' in off and "nettriage_finding{" not in off
+    for wrong in (("{",), ({"meta": {}}, {"no_such_limit": 1})):
+        with pytest.raises(ansible_errors.AnsibleFilterError, match=r"nettriage\.linux\.metrics: "):
+            _apply(metrics, *wrong)
 
 
 @pytest.mark.parametrize(
