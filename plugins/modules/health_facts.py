@@ -12,6 +12,8 @@ version_added: 0.1.0
 description:
   - Asks the kernel for sockets, protocol counters, interfaces, connection tracking, sysctls, routes, neighbours and
     the resolver's configuration, and returns them as one bounded structure.
+  - With O(targets), O(urls) or O(names) it probes them as well, after everything else was sampled, so that what the
+    probes cause is not counted as the host's own.
   - Nothing is judged here. Give the facts to the filter P(nettriage.linux.findings#filter).
   - Whatever cannot be had, for want of privilege or of a kernel feature, is marked as unavailable with the reason.
 author:
@@ -22,24 +24,16 @@ extends_documentation_fragment:
   - nettriage.linux.attributes.facts
   - nettriage.linux.target
   - nettriage.linux.target.sampling
-options:
-  gather_subset:
-    description:
-      - What to gather. V(all) is everything, V(!NAME) leaves one out.
-    type: list
-    elements: str
-    default: [all]
-  as_json:
-    description:
-      - Return the facts as one compact JSON string instead of a structure.
-      - Large structured facts cost the controller time in every later task. The collection's filters take either form.
-    type: bool
-    default: false
+  - nettriage.linux.health
 seealso:
   - module: nettriage.linux.socket_facts
   - module: nettriage.linux.tcp_counters
   - module: nettriage.linux.nic_health
   - module: nettriage.linux.conntrack_facts
+  - module: nettriage.linux.path_probe
+  - module: nettriage.linux.pmtu_probe
+  - module: nettriage.linux.http_probe
+  - module: nettriage.linux.dns_probe
 """
 
 EXAMPLES = r"""
@@ -55,6 +49,13 @@ EXAMPLES = r"""
   nettriage.linux.health_facts:
     gather_subset: [sockets, tcp]
     netns: pid:4711
+
+- name: Everything, and how this host reaches what it depends on
+  nettriage.linux.health_facts:
+    interval: 1
+    targets: [db1.example.com, 2001:db8::7]
+    urls: [https://api.example.com/health]
+    names: [db1.example.com]
 """
 
 RETURN = r"""
@@ -65,8 +66,9 @@ ansible_facts:
   contains:
     nettriage:
       description:
-        - The subsets C(meta), C(sockets), C(tcp), C(nic), C(conntrack), C(sysctl), C(routes) and C(resolver), as far as
-          they were asked for. See C(docs/facts.md) of the collection for every field.
+        - The subsets C(meta), C(sockets), C(tcp), C(nic), C(conntrack), C(sysctl), C(routes) and C(resolver), and
+          C(path), C(pmtu), C(http) and C(dns), as far as they were asked for. See C(docs/facts.md) of the collection
+          for every field.
         - A string with O(as_json=true).
       returned: always
       type: dict
@@ -74,21 +76,12 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.nettriage.linux.plugins.module_utils.collect.health import health
-from ansible_collections.nettriage.linux.plugins.module_utils.target import SAMPLING_SPEC, TARGET_SPEC, run
+from ansible_collections.nettriage.linux.plugins.module_utils.collect.health import HEALTH_SPEC, health
+from ansible_collections.nettriage.linux.plugins.module_utils.target import run
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **TARGET_SPEC,
-            **SAMPLING_SPEC,
-            "gather_subset": {"type": "list", "elements": "str", "default": ["all"]},
-            "as_json": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    run(module, health)
+    run(AnsibleModule(argument_spec=HEALTH_SPEC, supports_check_mode=True), health)
 
 
 if __name__ == "__main__":

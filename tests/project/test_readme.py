@@ -88,6 +88,8 @@ def test_the_variables_are_accepted(run: Run, fresh: pathlib.Path, tmp_path: pat
     (tmp_path / "hosts.yml").write_text((fresh / "hosts.yml").read_text())
     done = run("ansible-playbook", "-i", "hosts.yml", "nettriage.linux.audit", cwd=tmp_path)
     assert "0 unreachable" in done.stdout or "unreachable " not in done.stdout, done.stdout
+    if "audit_rules" not in variables:
+        return
     wrong = variables.replace("facts.sockets.tcp.listeners_total > ", "facts.sokets.tcp.listeners_total ? ")
     (tmp_path / "group_vars" / "all.yml").write_text(wrong)
     done = run("ansible-playbook", "-i", "hosts.yml", "nettriage.linux.audit", cwd=tmp_path, check=False)

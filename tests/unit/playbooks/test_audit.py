@@ -278,6 +278,9 @@ def test_rules_and_limits_of_a_host_and_of_the_play(site: Site) -> None:
     ("options", "sentence"),
     [
         ({"audit_interval": 900}, "interval: 900.0 is not accepted"),
+        ({"audit_urls": ["ftp://web.example/"]}, "urls: 'ftp://web.example/' is not accepted"),
+        ({"audit_targets": ["a"], "audit_probe_timeout": 1}, "probe_timeout: 1.0 is not accepted"),
+        ({"audit_gather_subset": ["pmtu"]}, "gather_subset: 'pmtu' is not accepted; give something in targets"),
         ({"audit_gather_subset": ["sokets"]}, "gather_subset: 'sokets' is not accepted"),
         ({"audit_fail_on": "sometimes"}, "fail_on must be one of: critical, warning, never"),
         ({"audit_limits": {"no_such_limit": 1}}, "no_such_limit"),
@@ -299,6 +302,19 @@ def test_a_wrong_option_fails_the_play_in_one_sentence(site: Site, options: dict
     failed = re.search(r'FAILED! => .*"msg": "((?:[^"\\]|\\.)*)"', done.stdout)
     assert failed and sentence in failed[1] and "\\n" not in failed[1], done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_each_host_probes_what_its_variables_say(site: Site) -> None:
+    """In the one task that looks at it, whether its facts are probed or not; nobody listens on the port."""
+    site.inventory(a={"audit_urls": ["http://127.0.0.1:1/"]}, b={"audit_targets": ["127.0.0.1"]}, c={})
+    done = site.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    hosts = site.hosts()
+    probed = [set(hosts[name]["facts"]) - {"meta", "sysctl"} for name in "abc"]
+    assert probed == [{"http"}, {"path", "pmtu"}, set()]
+    assert [finding["id"] for finding in hosts["a"]["findings"]] == ["http.unreachable"]
+    assert hosts["b"]["facts"]["pmtu"]["paths"][0]["verdict"] == "clean"
+    assert len(re.findall(r"^TASK ", done.stdout, re.MULTILINE)) == 2
 
 
 @pytest.mark.parametrize("package", ["jmespath", "netaddr"])

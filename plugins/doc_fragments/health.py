@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: nettriage maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options of the modules that gather everything."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  gather_subset:
+    description:
+      - What to gather. V(all) is everything that the kernel can be asked for, V(!NAME) leaves one out.
+      - V(path) and V(pmtu) come with O(targets), V(http) with O(urls) and V(dns) with O(names), unless they are left
+        out. V(dns) can be named here without any O(names), too, which probes the name servers only.
+    type: list
+    elements: str
+    default: [all]
+  targets:
+    description:
+      - Host names or addresses to which loss, latency and the path MTU are measured, at most 64. See
+        M(nettriage.linux.path_probe) and M(nettriage.linux.pmtu_probe).
+    type: list
+    elements: str
+    default: []
+  urls:
+    description:
+      - URLs to request, V(http) or V(https), at most 20. See M(nettriage.linux.http_probe).
+      - Each address is asked three times, and at most 64 KiB of an answer are read.
+    type: list
+    elements: str
+    default: []
+  names:
+    description:
+      - Host names to look up at each name server of the host and by its C library, at most 20. See
+        M(nettriage.linux.dns_probe).
+    type: list
+    elements: str
+    default: []
+  probe_timeout:
+    description:
+      - Seconds for all probes together, from 2 to 300. They run at the same time, and end with what they have by then.
+      - Hops and path MTU take some six seconds, and more where something does not answer.
+    type: float
+    default: 30
+  as_json:
+    description:
+      - Return the facts as one compact JSON string instead of a structure.
+      - Large structured facts cost the controller time in every later task. The collection's filters take either form.
+    type: bool
+    default: false
+"""
