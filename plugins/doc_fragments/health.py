@@ -8,6 +8,16 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
+  netns:
+    description:
+      - The network namespace to look into. Without it, the namespace that the module runs in.
+      - A name below C(/run/netns) as C(ip netns) makes them, an absolute path to a namespace file, or V(pid:N) for the
+        namespace of process C(N).
+      - With V(all), the namespace that the module runs in, and every other of the host below C(namespaces), containers
+        and pods among them. A namespace that is called so is entered by its path. Probes start from the own one.
+      - Entering a namespace needs C(CAP_SYS_ADMIN). Without it, V(all) still tells the protocol counters of the
+        namespaces of all processes.
+    type: str
   gather_subset:
     description:
       - What to gather. V(all) is everything that the kernel can be asked for, V(!NAME) leaves one out.

@@ -11,6 +11,7 @@ version_added: 0.1.0
 description:
   - Applies the collection's rules to the facts of one host and returns what they find.
   - The order is worst first, then bottom-up by layer.
+  - Where the facts have other network namespaces in C(namespaces), each of them is judged by the same rules.
   - Totals since boot are never a finding. Gather the facts with an interval, or whatever needs a change stays silent.
 positional: _input, limits, rules
 author:
@@ -74,6 +75,13 @@ options:
             condition holds is taken.
         type: raw
         default: host
+      scope:
+        description:
+          - What the rule speaks of. With V(kernel) it is something that all network namespaces share, so that facts of
+            many namespaces are judged by it once and not once each.
+        type: str
+        choices: [namespace, kernel]
+        default: namespace
       title:
         description: What is wrong, in one line.
         type: raw
@@ -179,6 +187,13 @@ _value:
     command:
       description: The line by which a person sees it on the host.
       type: str
+    namespace:
+      description:
+        - The network namespace that it is about, where the facts are of many of them. It is named in C(subject),
+          C(title) and C(command), too.
+      returned: for other namespaces than the host's own
+      type: dict
+      sample: {name: blue, container: null, pod: null, unit: null, pid: 4711, command: nginx}
 """
 
 from typing import Any

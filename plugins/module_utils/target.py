@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import ALL_NAMESPACES, Host
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -26,9 +26,10 @@ SAMPLING_SPEC: dict[str, dict[str, Any]] = {
 }
 
 
-def open_target(params: dict[str, Any]) -> Host:
+def open_target(params: dict[str, Any], all_namespaces: bool = False) -> Host:
     """The host that *params* speak of; this process is in its network namespace afterwards.
 
+    :param all_namespaces: whether :data:`ALL_NAMESPACES` is accepted; this process stays where it is then.
     :raises BadOption: a value that cannot be used.
     :raises Unavailable: the namespace may not be entered.
     """
@@ -38,7 +39,9 @@ def open_target(params: dict[str, Any]) -> Host:
     if not 1 <= top <= MAX_TOP:
         raise BadOption("top", top, f"a number of rows from 1 to {MAX_TOP}")
     host = Host(params["procfs"], params["sysfs"])
-    if params["netns"]:
+    if params["netns"] == ALL_NAMESPACES and not all_namespaces:
+        raise BadOption("netns", ALL_NAMESPACES, "one namespace: only health_facts looks into all of them")
+    if params["netns"] and params["netns"] != ALL_NAMESPACES:
         # Most runs enter none, and each import costs each host.
         from ansible_collections.nettriage.linux.plugins.module_utils.kernel.namespaces import enter
 
@@ -46,10 +49,12 @@ def open_target(params: dict[str, Any]) -> Host:
     return host
 
 
-def run(module: AnsibleModule, make: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:
+def run(
+    module: AnsibleModule, make: Callable[[Host, dict[str, Any]], dict[str, Any]], all_namespaces: bool = False
+) -> None:
     """Leave *module* with what *make* returns for the opened target, or fail in one sentence."""
     try:
-        result = make(open_target(module.params), module.params)
+        result = make(open_target(module.params, all_namespaces), module.params)
     except (BadOption, Unavailable) as error:
         module.fail_json(msg=str(error))
     except Exception as error:  # a traceback tells an operator nothing, and some controllers drop it altogether

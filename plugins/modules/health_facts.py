@@ -45,6 +45,11 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ ansible_facts['nettriage'] | nettriage.linux.findings }}"
 
+- name: Look at everything in every container, pod and other network namespace as well
+  nettriage.linux.health_facts:
+    interval: 1
+    netns: all
+
 - name: Sockets and counters of one container only
   nettriage.linux.health_facts:
     gather_subset: [sockets, tcp]
@@ -67,8 +72,8 @@ ansible_facts:
     nettriage:
       description:
         - The subsets C(meta), C(sockets), C(tcp), C(nic), C(conntrack), C(sysctl), C(routes) and C(resolver), and
-          C(path), C(pmtu), C(http) and C(dns), as far as they were asked for. See C(docs/facts.md) of the collection
-          for every field.
+          C(path), C(pmtu), C(http) and C(dns), as far as they were asked for, and C(namespaces) with O(netns=all).
+          See C(docs/facts.md) of the collection for every field.
         - A string with O(as_json=true).
       returned: always
       type: dict
@@ -81,7 +86,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.target import run
 
 
 def main() -> None:
-    run(AnsibleModule(argument_spec=HEALTH_SPEC, supports_check_mode=True), health)
+    run(AnsibleModule(argument_spec=HEALTH_SPEC, supports_check_mode=True), health, all_namespaces=True)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.target import run
 def main() -> None:
     module = AnsibleModule(argument_spec=HEALTH_SPEC, supports_check_mode=True)
     module.no_log_values = secrets({"headers": {}, **module.params})
-    run(module, probed_health)
+    run(module, probed_health, all_namespaces=True)
 
 
 if __name__ == "__main__":

@@ -50,8 +50,11 @@ FIELDS = (
     "refused",
     "command",
     "refs",
+    "scope",
     "enabled",
 )
+# What a rule speaks of: something that each network namespace has of its own, or what all share.
+SCOPES = ("namespace", "kernel")
 _SCOPE = ("facts", "item", "limits")
 # Texts may also speak of what the evidence is called.
 _TEXT_SCOPE = (*_SCOPE, "evidence")
@@ -85,6 +88,7 @@ class Rule:
     """One rule, compiled where that is needed to be sure that it can be.
 
     :ivar when: severities, worst first, each with the condition for it.
+    :ivar of_the_kernel: it speaks of what all network namespaces share, so it is applied once a host.
     :raises RuleError: with the id, the field and the position.
     """
 
@@ -97,6 +101,7 @@ class Rule:
         self._expression = expressions
         self._known_fields()
         self.layer = self._one_of("layer", str(data.get("layer")), LAYERS)
+        self.of_the_kernel = self._one_of("scope", data.get("scope", "namespace"), SCOPES) == "kernel"
         self.for_each = self._compile("for_each", data["for_each"]) if data.get("for_each") is not None else None
         self.when = self._conditions()
         if not data.get("title"):

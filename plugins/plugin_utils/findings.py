@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from ansible_collections.nettriage.linux.plugins.plugin_utils import namespaces
 from ansible_collections.nettriage.linux.plugins.plugin_utils.catalogue import Catalogue, Rule, RuleError
 from ansible_collections.nettriage.linux.plugins.plugin_utils.expressions import ExpressionError
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import LAYERS, SEVERITIES
@@ -75,14 +76,32 @@ def plain(value: Any) -> Any:
 
 
 def judge(facts: Facts, catalogue: Catalogue) -> list[Finding]:
-    """The findings of plain *facts* by the rules of *catalogue*.
+    """The findings of plain *facts* by the rules of *catalogue*, those of the host's other namespaces among them.
 
     :raises RuleError: a rule cannot be evaluated on these facts.
     """
-    scope: dict[str, Any] = {"facts": facts, "limits": catalogue.limits, "item": None}
+    found = _judged(facts, catalogue.rules, catalogue.limits)
+    if facts.get("namespaces"):
+        found += _elsewhere(facts, catalogue)
+    found.sort(key=_order)
+    return found
+
+
+def _elsewhere(facts: Facts, catalogue: Catalogue) -> Iterator[Finding]:
+    """The findings of the other namespaces, by the rules that do not speak of what all namespaces share."""
+    rules = [rule for rule in catalogue.rules if not rule.of_the_kernel]
+    for identity, inner in namespaces.each(facts):
+        where = namespaces.label(identity)
+        for finding in _judged(inner, rules, catalogue.limits):
+            subject = where if finding["subject"] == "host" else f"{finding['subject']} in {where}"
+            yield {**finding, "subject": subject, "title": f"In {where}: {finding['title']}", "namespace": identity}
+
+
+def _judged(facts: Facts, rules: Iterable[Rule], limits: Mapping[str, Any]) -> list[Finding]:
+    scope: dict[str, Any] = {"facts": facts, "limits": limits, "item": None}
     rows: dict[int, list[Any]] = {}
     found: list[Finding] = []
-    for rule in catalogue.rules:
+    for rule in rules:
         try:
             for item in _items(rule, scope, rows):
                 scope["item"] = item
@@ -92,7 +111,6 @@ def judge(facts: Facts, catalogue: Catalogue) -> list[Finding]:
         except ExpressionError as error:
             raise RuleError(f"rule {rule.id}: cannot be evaluated on these facts: {error}") from None
         scope["item"] = None
-    found.sort(key=_order)
     return found
 
 

@@ -18,12 +18,13 @@ def make_plan(facts: dict[str, Any], findings: list[dict[str, Any]], options: di
     """What the remedies would do on one host, refusals with the guard that failed in the same list.
 
     :param facts: the structure that ``health_facts`` returns.
-    :param findings: what the rules made of it.
+    :param findings: what the rules made of it; those of other network namespaces than the facts' own are passed over,
+        for each namespace has settings of its own.
     :param options: fields of :class:`Policy`.
     :raises PolicyError: an option that cannot be used.
     """
     policy = Policy.of(options, list(REMEDIES))
-    case = Case(facts, findings, policy)
+    case = Case(facts, [finding for finding in findings if not finding.get("namespace")], policy)
     rows: list[Row] = []
     budget = int(case.memory_bytes * policy.memory_share) if case.memory_bytes else None
     for name in REMEDIES if policy.remedies == "auto" else policy.remedies:

@@ -83,10 +83,9 @@ from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather imp
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sock_diag
 host = Host()
 sample = sockets_sample.take(host)
-sockets_sample.MAX_DETAILS = 10**9
 started = time.process_time()
 details = []
-sockets_sample.look_at_some(details, 1 << sock_diag.ESTABLISHED, sockets_sample.DETAILS)
+sockets_sample.look_at_some(details, 1 << sock_diag.ESTABLISHED, sockets_sample.DETAILS, 10**9)
 sockets_quality.Quality(host, sample._replace(details=details), None, Window(None, 10))
 print(time.process_time() - started)
 """

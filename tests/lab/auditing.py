@@ -19,7 +19,7 @@ import json, sys
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.health import health
 from ansible_collections.nettriage.linux.plugins.module_utils.target import open_target
 params = json.load(sys.stdin)
-json.dump(health(open_target(params), params)["ansible_facts"]["nettriage"], sys.stdout)
+json.dump(health(open_target(params, True), params)["ansible_facts"]["nettriage"], sys.stdout)
 """
 
 

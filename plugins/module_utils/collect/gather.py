@@ -40,44 +40,54 @@ class Subset(Protocol):
         """What that means, and what has changed since *before*."""
 
 
-class _Taken(NamedTuple):
+class Taken(NamedTuple):
+    """A sample, when it was taken, and why there is none."""
+
     at: float
     sample: Any
     why: str | None
 
 
 # Damaged kernel data may break a parser in these ways; one subset's damage must not cost the others.
-_DAMAGE = (Unavailable, OSError, ValueError, LookupError, struct.error)
+DAMAGE = (Unavailable, OSError, ValueError, LookupError, struct.error)
 
 
 def gather(host: Host, subsets: dict[str, Subset], interval: float, top: int) -> Facts:
     """Facts of *subsets*, each from two samples *interval* seconds apart (from one where it is 0)."""
-    before: dict[str, _Taken] = {}
+    before: dict[str, Taken] = {}
     if interval > 0:
         started = time.monotonic()
-        before = {
-            name: _take(host, name, getattr(subset, "baseline", subset.sample)) for name, subset in subsets.items()
-        }
+        before = first(host, subsets)
         time.sleep(max(0.0, interval - (time.monotonic() - started)))
+    return second(host, subsets, before, top)
+
+
+def first(host: Host, subsets: dict[str, Subset]) -> dict[str, Taken]:
+    """The first of two samples of each of *subsets*."""
+    return {name: _take(host, name, getattr(subset, "baseline", subset.sample)) for name, subset in subsets.items()}
+
+
+def second(host: Host, subsets: dict[str, Subset], before: dict[str, Taken], top: int) -> Facts:
+    """The last sample of each of *subsets*, and the facts of both; *before* is empty where it is the only one."""
     return {name: _facts(host, name, subset, before.get(name), top) for name, subset in subsets.items()}
 
 
-def _take(host: Host, name: str, sample: Callable[[Host], Any]) -> _Taken:
+def _take(host: Host, name: str, sample: Callable[[Host], Any]) -> Taken:
     try:
-        return _Taken(time.monotonic(), sample(host), None)
-    except _DAMAGE as error:
-        return _Taken(time.monotonic(), None, why(error, name))
+        return Taken(time.monotonic(), sample(host), None)
+    except DAMAGE as error:
+        return Taken(time.monotonic(), None, why(error, name))
 
 
-def _facts(host: Host, name: str, subset: Subset, before: _Taken | None, top: int) -> Facts:
+def _facts(host: Host, name: str, subset: Subset, before: Taken | None, top: int) -> Facts:
     now = _take(host, name, subset.sample)
     if now.why is not None:
         return unavailable(now.why)
-    first = before.sample if before is not None and before.why is None else None
-    seconds = now.at - before.at if before is not None and first is not None else None
+    earlier = before.sample if before is not None and before.why is None else None
+    seconds = now.at - before.at if before is not None and earlier is not None else None
     try:
-        return subset.facts(host, first, now.sample, Window(seconds, top))
-    except _DAMAGE as error:
+        return subset.facts(host, earlier, now.sample, Window(seconds, top))
+    except DAMAGE as error:
         return unavailable(why(error, name))
 
 

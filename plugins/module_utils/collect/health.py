@@ -19,7 +19,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.collect import (
 )
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Subset, gather
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import ALL_NAMESPACES, Host
 from ansible_collections.nettriage.linux.plugins.module_utils.target import SAMPLING_SPEC, TARGET_SPEC
 
 # The order is the order of sampling: counters first, so that asking for sockets does not move them.
@@ -64,7 +64,13 @@ def health(host: Host, params: dict[str, Any], probe: Probe | None = None) -> di
         option = PROBES[probes[0]]
         raise BadOption(option, params.get(option), "nothing where the module probed_health_facts is not what is run")
     subsets = {"meta": META, **{name: SUBSETS[name] for name in names if name in SUBSETS}}
-    facts = gather(host, subsets, params["interval"], params["top"])
+    if params.get("netns") == ALL_NAMESPACES:
+        # Few runs look into every namespace, and each import costs each host.
+        from ansible_collections.nettriage.linux.plugins.module_utils.collect import everywhere
+
+        facts = everywhere.gather(host, subsets, params["interval"], params["top"])
+    else:
+        facts = gather(host, subsets, params["interval"], params["top"])
     if probes and probe is not None:
         # After the last sample: what the probes send and provoke must not be counted as the host's own.
         facts.update(probe(host, probes, params))

@@ -16,6 +16,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_qu
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_sample import Sample, take
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_stuck import Stuck
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.processes import holders
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.sock_diag import STATE_NAMES
 
 
@@ -26,41 +27,64 @@ def sample(host: Host) -> Sample:
 
 def baseline(host: Host) -> Sample:
     """What the first of two samples is needed for, and no more."""
-    return take(host, light=True)
+    now = take(host, light=True)
+    if now.census.close_wait:
+        now.holders.update(holders(host, now.census.close_wait).pids)
+    return now
 
 
 def facts(host: Host, before: Sample | None, now: Sample, window: Window) -> Facts:
     """The subset as ``docs/facts.md`` describes it."""
-    past = Past(before) if before is not None else None
-    quality = Quality(host, now, past, window)
-    stuck = Stuck(now, past, window)
-    listeners = tables.Listeners(before, now, window.top)
-    udp = tables.Udp(before, now, window.top)
-    wanted, groups = tables.wanted(now, listeners, udp, quality.inodes | stuck.inodes)
-    owners = Owners(host, wanted, {row.inode for row in listeners.shown if row.inode}, groups)
-    destinations = tables.Destinations(before, now)
-    census = now.census
-    return {
-        "available": True,
-        "limited": [*now.limited, *owners.limited],
-        "source": now.source,
-        "interrupted": now.interrupted,
-        "tcp": {
-            "total": sum(census.states) + len(now.listeners) + (census.bound or 0),
-            "states": tables.states(now),
-            "listeners_total": len(now.listeners),
-            "listeners": listeners.rows(owners),
-            "destinations_total": destinations.total,
-            "destinations": destinations.rows(window.top, owners),
-            "processes": tables.processes(before, now, window.top, owners),
-            "close_wait": leaks(before, now, window.top, owners),
-            "orphans": {STATE_NAMES[state]: count for state, count in census.orphans.items()},
-            **tables.syn_recv_sources(now, window.top),
-            "queues": stuck.queues(owners),
-            "stalled": stuck.stalled(owners, quality.progressed),
-            "quality": quality.facts(owners) if now.source == "netlink" else None,
-        },
-        "udp": udp.facts(owners),
-        "unix": None if now.unix is None else {"total": now.unix[0], "listeners": now.unix[1]},
-        "ports": now.ports._asdict(),
-    }
+    looked = Looked(host, before, now, window)
+    return looked.facts(Owners(host, looked.wanted, looked.shared, looked.groups))
+
+
+class Looked:
+    """All but the owners, who may be asked for together with those of other namespaces.
+
+    :ivar wanted: inodes of the sockets of which one holder is to be named.
+    :ivar shared: inodes of those of which every holder is.
+    :ivar groups: inode to the id of a control group.
+    """
+
+    def __init__(self, host: Host, before: Sample | None, now: Sample, window: Window) -> None:
+        past = Past(before) if before is not None else None
+        self._before, self._now, self._window = before, now, window
+        self._quality = Quality(host, now, past, window)
+        self._stuck = Stuck(now, past, window)
+        self._listeners = tables.Listeners(before, now, window.top)
+        self._udp = tables.Udp(before, now, window.top)
+        self._destinations = tables.Destinations(before, now)
+        self.wanted, self.groups = tables.wanted(
+            now, self._listeners, self._udp, self._quality.inodes | self._stuck.inodes
+        )
+        self.shared = {row.inode for row in self._listeners.shown if row.inode}
+
+    def facts(self, owners: Owners) -> Facts:
+        """The subset, with *owners* named."""
+        before, now, top = self._before, self._now, self._window.top
+        census = now.census
+        return {
+            "available": True,
+            "limited": [*now.limited, *owners.limited],
+            "source": now.source,
+            "interrupted": now.interrupted,
+            "tcp": {
+                "total": sum(census.states) + len(now.listeners) + (census.bound or 0),
+                "states": tables.states(now),
+                "listeners_total": len(now.listeners),
+                "listeners": self._listeners.rows(owners),
+                "destinations_total": self._destinations.total,
+                "destinations": self._destinations.rows(top, owners),
+                "processes": tables.processes(before, now, top, owners),
+                "close_wait": leaks(before, now, top, owners),
+                "orphans": {STATE_NAMES[state]: count for state, count in census.orphans.items()},
+                **tables.syn_recv_sources(now, top),
+                "queues": self._stuck.queues(owners),
+                "stalled": self._stuck.stalled(owners, self._quality.progressed),
+                "quality": self._quality.facts(owners) if now.source == "netlink" else None,
+            },
+            "udp": self._udp.facts(owners),
+            "unix": None if now.unix is None else {"total": now.unix[0], "listeners": now.unix[1]},
+            "ports": now.ports._asdict(),
+        }

@@ -21,15 +21,25 @@ class Owners:
     :param wanted: inodes of which one holder is enough.
     :param shared: inodes of which every holder is wanted.
     :param groups: inode to the id of the control group that made the socket, as far as the kernel told.
+    :param found: the answer, where it was asked for already.
     """
 
-    def __init__(self, host: Host, wanted: Collection[int], shared: Collection[int], groups: dict[int, int]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        wanted: Collection[int],
+        shared: Collection[int],
+        groups: dict[int, int],
+        found: processes.Holders | None = None,
+    ) -> None:
         self._host = host
-        found = processes.holders(host, wanted, shared)
+        if found is None:
+            found = processes.holders(host, wanted, shared)
         self.pids = found.pids
         self._named: dict[int, dict[str, Any]] = {}
         self._leaders: dict[int, int] = {}
-        lost = {inode for inode in {*wanted, *shared} if inode not in found.pids}
+        every = {*wanted, *shared}
+        lost = {inode for inode in every if inode not in found.pids}
         # The group still tells the unit where the descriptors of a process may not be read.
         ids = {groups[inode] for inode in lost if groups.get(inode, 0) > 1}
         known = cgroups.by_id(host, ids) if ids else {}
@@ -39,9 +49,7 @@ class Owners:
             reason = "their processes are hidden from this run or are no longer there"
             if found.hidden:
                 reason = f"the descriptors of {found.hidden} processes may not be read (that takes CAP_SYS_PTRACE)"
-            self.limited.append(
-                f"owners: {len(lost)} of {len(lost) + len(found.pids)} sockets have no process: {reason}"
-            )
+            self.limited.append(f"owners: {len(lost)} of {len(every)} sockets have no process: {reason}")
 
     def of(self, inodes: Iterable[int]) -> list[dict[str, Any]]:
         """The processes that hold *inodes*, those with most of them first, at most :data:`SHOWN`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Dict, Tuple
 
-from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_sample import MAX_DETAILS, Sample
+from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_sample import Sample
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sock_diag as diag
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import tcp_info
 
@@ -47,7 +47,7 @@ class Past:
                 rows: Any = picked.iter_unpack(memoryview(batch.data)[: batch.length])
                 self._tables[start, end][0].update(rows)
                 seen += batch.length // batch.stride
-        self.complete = seen < MAX_DETAILS
+        self.complete = seen < before.most_details
 
     def find(self, cookie: int) -> tuple[int, ...] | None:
         """Receive queue, send queue, then the counters as :data:`COUNTED` (0 for what this kernel has not)."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import NamedTuple, Union
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_census import Census, Ports, read_ports
@@ -13,7 +14,6 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors impo
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_text
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.netlink import Batch
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.proc_sockets import ProcSockets
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.processes import holders
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.sock_diag import SockDiag
 
 Source = Union[SockDiag, ProcSockets]
@@ -39,7 +39,7 @@ _CARRYING = 1 << diag.ESTABLISHED | 1 << diag.CLOSE_WAIT | 1 << diag.FIN_WAIT1 |
 class Sample(NamedTuple):
     """What the kernel said of its sockets at one moment.
 
-    :ivar details: messages with tcp_info, at most about :data:`MAX_DETAILS`.
+    :ivar details: messages with tcp_info, at most about :ivar:`most_details`.
     :ivar holders: inode of a socket in CLOSE_WAIT to the processes that hold it; only in a light sample.
     """
 
@@ -53,12 +53,14 @@ class Sample(NamedTuple):
     udp: tuple[int, list[diag.Socket]] | None
     unix: tuple[int, int] | None
     holders: dict[int, list[int]]
+    most_details: int = MAX_DETAILS
 
 
-def take(host: Host, light: bool = False) -> Sample:
+def take(host: Host, light: bool = False, most_details: int | None = None) -> Sample:
     """Ask for the sockets.
 
     :param light: only what the first of two samples is needed for: listeners, what waits, what moves.
+    :param most_details: of how many connections to ask for tcp_info; :data:`MAX_DETAILS` where nothing is said.
     :raises Unavailable: neither netlink nor procfs can be had.
     """
     source, missing = open_source(host)
@@ -66,9 +68,15 @@ def take(host: Host, light: bool = False) -> Sample:
     if missing is not None:
         limited.append(f"{missing}; the files of procfs know no backlog, drops, tcp_info or memory of sockets")
     try:
-        return _take(host, source, limited, light)
+        return _take(host, source, limited, light, MAX_DETAILS if most_details is None else most_details)
     finally:
         source.close()
+
+
+def nothing(host: Host) -> Sample:
+    """What :func:`take` finds where there is no socket."""
+    ports = read_ports(host)
+    return Sample("netlink", False, [], ports, [], Census(ports, ()), [], (0, []), None, {})
 
 
 def open_source(host: Host) -> tuple[Source, str | None]:
@@ -88,7 +96,7 @@ def open_source(host: Host) -> tuple[Source, str | None]:
     return source, None
 
 
-def _take(host: Host, source: Source, limited: list[str], light: bool) -> Sample:
+def _take(host: Host, source: Source, limited: list[str], light: bool, most: int) -> Sample:
     ports = read_ports(host)
     if ports.low is None:
         limited.append("the range of ephemeral ports cannot be read: their use is not counted")
@@ -99,9 +107,9 @@ def _take(host: Host, source: Source, limited: list[str], light: bool) -> Sample
         if isinstance(source, ProcSockets):
             interrupted = count(source, census, Expected(0, 0))
         elif light:
-            interrupted = _look_lightly(source, census, details)
+            interrupted = _look_lightly(source, census, details, most)
         else:
-            interrupted = _look(host, source, census, details)
+            interrupted = _look(host, source, census, details, most)
         if not interrupted or attempt == _ATTEMPTS - 1:
             break
     limited += sorted(census.cut)
@@ -121,20 +129,26 @@ def _take(host: Host, source: Source, limited: list[str], light: bool) -> Sample
                 limited.append(f"unix sockets: {error}")
     if isinstance(source, ProcSockets) and source.damaged:
         limited.append(f"{source.damaged} damaged lines of the socket tables in {host.net()} were left out")
-    held = holders(host, census.close_wait).pids if light and census.close_wait else {}
-    return Sample(source.source, interrupted, limited, ports, listeners, census, details, udp, unix, held)
+    return Sample(source.source, interrupted, limited, ports, listeners, census, details, udp, unix, {}, most)
 
 
 class Expected(NamedTuple):
-    """How many TCP sockets this namespace has, before they are asked for."""
+    """How many sockets this namespace has, before they are asked for; TCP ones, live and in TIME_WAIT, and UDP ones."""
 
     live: int
     time_wait: int
+    udp: int = 0
 
 
 def expected(host: Host) -> Expected:
     """What sockstat says; where it cannot be had, as many as would be too many."""
-    found = {("TCP:", "inuse"): 0, ("TCP6:", "inuse"): 0, ("TCP:", "tw"): 0}
+    found = {
+        ("TCP:", "inuse"): 0,
+        ("TCP6:", "inuse"): 0,
+        ("TCP:", "tw"): 0,
+        ("UDP:", "inuse"): 0,
+        ("UDP6:", "inuse"): 0,
+    }
     try:
         lines = read_text(host.net("sockstat")).splitlines()
         if os.path.exists(host.net("sockstat6")):
@@ -145,8 +159,12 @@ def expected(host: Host) -> Expected:
                 if (head, name) in found:
                     found[head, name] = int(value)
     except (Unavailable, ValueError):
-        return Expected(MAX_DETAILS + 1, 0)
-    return Expected(found["TCP:", "inuse"] + found["TCP6:", "inuse"], found["TCP:", "tw"])
+        return Expected(sys.maxsize, 0)
+    return Expected(
+        found["TCP:", "inuse"] + found["TCP6:", "inuse"],
+        found["TCP:", "tw"],
+        found["UDP:", "inuse"] + found["UDP6:", "inuse"],
+    )
 
 
 def listening(source: Source) -> list[diag.Socket]:
@@ -183,27 +201,27 @@ def count(source: Source, census: Census, there: Expected, details: list[Batch] 
     return interrupted | source.interrupted
 
 
-def look_at_some(details: list[Batch], states: int, extensions: tuple[int, ...]) -> None:
-    """Up to :data:`MAX_DETAILS` sockets with tcp_info: the first of the kernel's table, which keeps its order."""
+def look_at_some(details: list[Batch], states: int, extensions: tuple[int, ...], most: int) -> None:
+    """Up to *most* sockets with tcp_info: the first of the kernel's table, which keeps its order."""
     own = SockDiag()  # a dump that is left in the middle leaves its socket useless
     try:
         seen = 0
         for batch in own.tcp(states, extensions):
             details.append(_kept(batch))
             seen += batch.length // batch.stride
-            if seen >= MAX_DETAILS:
+            if seen >= most:
                 break
     finally:
         own.close()
 
 
-def _look(host: Host, source: SockDiag, census: Census, details: list[Batch]) -> bool:
+def _look(host: Host, source: SockDiag, census: Census, details: list[Batch], most: int) -> bool:
     there = expected(host)
-    if there.live <= MAX_DETAILS:
+    if there.live <= most:
         return count(source, census, there, details)
     interrupted = count(source, census, there)
-    look_at_some(details, 1 << diag.ESTABLISHED, DETAILS)
-    census.cut.add(f"quality: only the first {MAX_DETAILS} connections were looked at")
+    look_at_some(details, 1 << diag.ESTABLISHED, DETAILS, most)
+    census.cut.add(f"quality: only the first {most} connections were looked at")
     for queue in (census.receive, census.send):
         queue.sort(reverse=True)
         queue[:] = [(size, source.exact(message, (diag.INFO,)) or message) for size, message in queue[:_EXACT_ROWS]]
@@ -211,11 +229,11 @@ def _look(host: Host, source: SockDiag, census: Census, details: list[Batch]) ->
     return interrupted
 
 
-def _look_lightly(source: SockDiag, census: Census, details: list[Batch]) -> bool:
+def _look_lightly(source: SockDiag, census: Census, details: list[Batch], most: int) -> bool:
     for batch in source.tcp(_WAITING):
         census.add(batch)
     interrupted = source.interrupted
-    look_at_some(details, _CARRYING, (diag.INFO,))
+    look_at_some(details, _CARRYING, (diag.INFO,), most)
     return interrupted
 
 

@@ -82,6 +82,15 @@ def baseline(host: Host) -> None:
 
 def sample(host: Host) -> Sample:
     """:raises Unavailable: there is no ``/proc/sys/net`` at all."""
+    now = values_only(host)
+    return now._replace(tuned=tuned(host, now.limited))
+
+
+def values_only(host: Host) -> Sample:
+    """The sample without what becomes of our own files.
+
+    :raises Unavailable: there is no ``/proc/sys/net`` at all.
+    """
     values: dict[str, Value] = {}
     limited: list[str] = []
     for key in KEYS:
@@ -95,7 +104,7 @@ def sample(host: Host) -> Sample:
             limited.append(f"{key}: its value has not the form that this key has")
     if all(value is None for value in values.values()):
         raise Unavailable(limited[0] if limited else f"{host.proc('sys/net')} does not exist")
-    return Sample(values, limited, tuned(host, limited))
+    return Sample(values, limited, Tuned(None, None))
 
 
 def facts(host: Host, before: None, now: Sample, window: Window) -> Facts:
@@ -106,12 +115,13 @@ def facts(host: Host, before: None, now: Sample, window: Window) -> Facts:
     return found
 
 
-def tuned(host: Host, limited: list[str]) -> Tuned:
+def tuned(host: Host, limited: list[str], elsewhere: bool = True) -> Tuned:
     """Who overrides our own files at the next boot, and which namespaces they have not reached.
 
     Both are asked for only where there is such a file, and only from the host's own network namespace.
 
     :param limited: gets a sentence for what cannot be seen.
+    :param elsewhere: whether to ask the other namespaces at all.
     """
     if not host.live or host.netns is not None or not _first_namespace(host):
         return Tuned(None, None)
@@ -131,13 +141,15 @@ def tuned(host: Host, limited: list[str]) -> Tuned:
 
     settings = sysctls_overridden.settings(root, files)
     losing = sysctls_overridden.overridden(root, settings)
+    if not elsewhere:
+        return Tuned(losing, None)
     try:
-        elsewhere = sysctls_namespaces.differing(host, settings)
+        others = sysctls_namespaces.differing(host, settings)
     except OSError as error:  # no more processes or descriptors: the rest is still worth having
         limited.append(why(error, "namespaces"))
         return Tuned(losing, None)
-    limited.extend(elsewhere.limited)
-    return Tuned(losing, elsewhere.rows)
+    limited.extend(others.limited)
+    return Tuned(losing, others.rows)
 
 
 def own_files(root: str) -> list[str]:

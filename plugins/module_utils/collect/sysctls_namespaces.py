@@ -16,7 +16,12 @@ import signal
 import time
 from typing import Any, Iterable, NamedTuple
 
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel import namespaces, processes, sysctl
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel import (
+    namespace_list,
+    namespaces,
+    processes,
+    sysctl,
+)
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
 
@@ -50,10 +55,11 @@ def differing(host: Host, keys: Iterable[str], deadline_s: float = DEADLINE_S) -
     here = {key: value for key, value in here.items() if value is not None}
     if not here:
         return Differing([], [])
-    found, hidden = inhabited(host, end)
+    found, hidden = namespace_list.inhabited(host, end)
+    found.pop(namespace_list.own(host) or 0, None)
     limited = []
     if hidden:
-        limited.append(f"namespaces: those of {hidden} processes are shown to CAP_SYS_PTRACE only")
+        limited.append(f"namespaces: those of {len(hidden)} processes are shown to CAP_SYS_PTRACE only")
     wanted = [pids[0] for pids in found.values()][:MAX_NAMESPACES]
     answers = _ask(host, wanted, sorted(here), end)
     denied = sum(answer == "denied" for answer in answers.values())
@@ -71,37 +77,14 @@ def differing(host: Host, keys: Iterable[str], deadline_s: float = DEADLINE_S) -
             if other:
                 rows.append((pids, {key: {"host": here[key], "here": value} for key, value in other.items()}))
     rows.sort(key=lambda row: (-len(row[1]), -len(row[0]), row[0]))
-    return Differing([_row(host, pids, other) for pids, other in rows], limited)
+    return Differing([row(host, f"pid:{pids[0]}", pids, other) for pids, other in rows], limited)
 
 
-def inhabited(host: Host, end: float) -> tuple[dict[str, list[int]], int]:
-    """Other network namespaces than this process's with the processes that live there, lowest pid first.
-
-    :param end: when to stop looking, on the monotonic clock.
-    :return: them, and how many processes do not show theirs for want of privilege.
-    """
-    own = os.readlink(host.proc("self", "ns", "net"))
-    found: dict[str, list[int]] = {}
-    hidden = 0
-    for pid in processes.pids(host):
-        try:
-            link = os.readlink(host.proc(str(pid), "ns", "net"))
-        except PermissionError:
-            hidden += 1
-            continue
-        except OSError:  # it ended
-            continue
-        if link != own:
-            found.setdefault(link, []).append(pid)
-        if time.monotonic() > end:
-            break
-    return found, hidden
-
-
-def _row(host: Host, pids: list[int], other: dict[str, Any]) -> dict[str, Any]:
+def row(host: Host, netns: str, pids: list[int], other: dict[str, Any]) -> dict[str, Any]:
+    """One namespace in which *other* keys have other values, as the facts have it."""
     named = [processes.describe(host, pid)._asdict() for pid in pids[:_SHOWN]]
     return {
-        "netns": f"pid:{pids[0]}",
+        "netns": netns,
         "container": next((process["container"] for process in named if process["container"]), None),
         "unit": next((process["unit"] for process in named if process["unit"]), None),
         "processes": named,

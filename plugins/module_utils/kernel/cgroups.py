@@ -16,6 +16,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import
 _UNIT_SUFFIXES = (".service", ".scope")
 _HEX = frozenset("0123456789abcdef")
 _ID_LENGTH = 64
+_UID = _HEX | frozenset("-_")
 # Where a runtime's own process lives that watches over a container, but is not in it.
 _MONITORS = ("libpod-conmon-", "crio-conmon-")
 _MAX_DIRECTORIES = 20000
@@ -65,6 +66,19 @@ def of_path(path: str) -> Group:
             unit = name
         container = _container(name, parts[index - 1] if index else "") or container
     return Group(unit, container)
+
+
+def pod_of_text(text: str) -> str | None:
+    """The uid of the Kubernetes pod that the lines of ``/proc/PID/cgroup`` name.
+
+    It is ``podUID`` below a directory of the kubelet, or ``kubepods-QOS-podUID.slice`` with ``_`` for ``-``.
+    """
+    for part in text.replace("\n", "/").split("/"):
+        name = part[: -len(".slice")] if part.endswith(".slice") else part
+        head, pod, uid = name.rpartition("pod")
+        if pod and uid and (not head or head.startswith("kubepods")) and _UID.issuperset(uid):
+            return uid.replace("_", "-")
+    return None
 
 
 def _container(name: str, parent: str) -> str | None:

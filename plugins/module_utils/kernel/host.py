@@ -13,6 +13,8 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors impo
 )
 
 _MAX_DIGITS = 20
+# What the option netns calls every network namespace of the host.
+ALL_NAMESPACES = "all"
 
 
 class Host:
@@ -55,6 +57,22 @@ class Host:
         """:raises Unavailable: when only recorded files can be read."""
         if not self.live:
             raise Unavailable(f"{what}: {self.procfs} holds recorded files, so netlink is not asked")
+
+
+class Neighbour(Host):
+    """Another network namespace as its files below ``/proc/PID/net`` show it to those who may not enter it.
+
+    Nothing but the files of :meth:`net` is that namespace's own.
+
+    :param pid: a process that lives there.
+    """
+
+    def __init__(self, host: Host, pid: int) -> None:
+        super().__init__(host.procfs, host.sysfs, host.etc, f"pid:{pid}")
+        self._pid = str(pid)
+
+    def net(self, *parts: str) -> str:
+        return os.path.join(self.procfs, self._pid, "net", *parts)
 
 
 def read_text(path: str) -> str:

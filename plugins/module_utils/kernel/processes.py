@@ -145,6 +145,11 @@ def describe(host: Host, pid: int) -> Process:
     return Process(pid, command(host, pid), group.unit, group.container)
 
 
+def pod(host: Host, pid: int) -> str | None:
+    """The uid of the Kubernetes pod that *pid* belongs to; ``None`` outside of one."""
+    return cgroups.pod_of_text(_read(host.proc(str(pid), "cgroup")) or "")
+
+
 def _read(path: str) -> str | None:
     try:
         with open(path, "rb") as file:

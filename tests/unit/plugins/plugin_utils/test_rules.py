@@ -218,7 +218,7 @@ def test_has_a_case_for_each_severity_and_a_healthy_twin(rule_id: str) -> None:
 @pytest.mark.parametrize("rule_id", RULES)
 def test_is_complete(rule_id: str) -> None:
     data = RULES[rule_id]
-    optional = {"severity", "for_each", "enabled"}
+    optional = {"severity", "for_each", "scope", "enabled"}
     assert set(catalogue.FIELDS) - optional <= set(data)
     assert isinstance(data["layer"], str)
     assert data["refs"]

@@ -532,7 +532,7 @@ def test_the_recorded_dump_makes_whole_facts(host: Host) -> None:
 def test_an_interrupted_dump_is_repeated_then_reported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     tries = []
 
-    def look(__: Host, source: object, census: Census, details: object) -> bool:
+    def look(__: Host, source: object, census: Census, details: object, most: int) -> bool:
         tries.append(census)
         return len(tries) < 3
 

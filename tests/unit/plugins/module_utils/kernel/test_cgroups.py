@@ -87,3 +87,21 @@ def test_any_text_is_read(text: str) -> None:
     unit, container = cgroups.of_text(text)
     assert unit is None or unit.endswith((".service", ".scope"))
     assert container is None or container
+
+
+@pytest.mark.parametrize(
+    ("text", "pod"),
+    [
+        (f"0::{POD}/cri-containerd-{ID}.scope\n", "1234-5678"),
+        (f"0::/kubepods/besteffort/pod0a1b-2c3d/{ID}\n", "0a1b-2c3d"),
+        (f"12:memory:/kubepods/pod0a1b/{ID}\n0::/system.slice/kubelet.service\n", "0a1b"),
+        (f"0::/kubepods.slice/kubepods-pod0a_1b.slice/crio-{ID}.scope\n", "0a-1b"),
+        (f"0::/machine.slice/libpod-{ID}.scope/container\n", None),
+        ("0::/system.slice/podman.service\n", None),
+        ("0::/kubepods.slice\n", None),
+        ("0::/system.slice/tripod0.slice\n", None),
+        ("", None),
+    ],
+)
+def test_the_pod_of_a_process(text: str, pod: str | None) -> None:
+    assert cgroups.pod_of_text(text) == pod
