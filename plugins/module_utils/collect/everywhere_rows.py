@@ -237,7 +237,7 @@ def _sysctl(found: Facts, own: Facts) -> Facts:
     """Only values that differ from those of the host; what is absent here is the kernel's, and holds here as there."""
     values, here = found.get("values"), own.get("values")
     if values is None or here is None:
-        return _pruned({key: found.get(key) for key in ("available", "why", "limited")})
+        return {key: found[key] for key in ("available", "why", "limited") if found.get(key) not in (None, [])}
     differing = {
         key: value
         for key, value in values.items()
@@ -249,7 +249,7 @@ def _sysctl(found: Facts, own: Facts) -> Facts:
 def _resolver(found: Facts, own: Facts) -> Facts:
     """Nothing where the same servers are asked in the same way as by the host."""
     same = all(found.get(key) == own.get(key) for key in ("available", "nameservers", "search", "options"))
-    return {} if same else _pruned(found)
+    return {} if same else {key: value for key, value in found.items() if value not in (None, [])}
 
 
 def _pruned(value: Any) -> Any:
