@@ -22,9 +22,9 @@ extends_documentation_fragment:
   - nettriage.linux.attributes
   - nettriage.linux.attributes.read_only
   - nettriage.linux.attributes.facts
+  - nettriage.linux.health
   - nettriage.linux.target
   - nettriage.linux.target.sampling
-  - nettriage.linux.health
 seealso:
   - module: nettriage.linux.socket_facts
   - module: nettriage.linux.tcp_counters

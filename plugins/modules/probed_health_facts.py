@@ -20,9 +20,9 @@ extends_documentation_fragment:
   - nettriage.linux.attributes
   - nettriage.linux.attributes.read_only
   - nettriage.linux.attributes.facts
+  - nettriage.linux.health
   - nettriage.linux.target
   - nettriage.linux.target.sampling
-  - nettriage.linux.health
 seealso:
   - module: nettriage.linux.health_facts
 """

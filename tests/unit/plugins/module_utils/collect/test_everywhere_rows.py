@@ -160,7 +160,7 @@ def test_a_larger_top_has_more_room(host: Host) -> None:
 
 
 def test_settings_that_differ_are_told_as_for_a_tuned_host(host: Host) -> None:
-    own = {"sysctl": {"values": HERE, "namespaces": None}}
+    own: dict[str, Any] = {"sysctl": {"values": HERE, "namespaces": None}}
     views = [
         view(
             host, "pid:20", {"sysctl": {"values": {**HERE, "net.core.somaxconn": 128, "net.ipv4.tcp_mem": None}}}, [20]
@@ -169,7 +169,7 @@ def test_settings_that_differ_are_told_as_for_a_tuned_host(host: Host) -> None:
         view(host, "alone", {"sysctl": {"values": {**HERE, "net.core.somaxconn": 1}}, "nic": {"interfaces_total": 1}}),
     ]
     rows.settings(host, own, views)
-    (row,) = own["sysctl"]["namespaces"]  # type: ignore[misc]
+    (row,) = own["sysctl"]["namespaces"]
     assert row["netns"] == "pid:20" and row["container"] == CONTAINER
     assert row["differing"] == {"net.core.somaxconn": {"host": "8192", "here": "128"}}
     assert own["sysctl"]["namespaces_total"] == 1
