@@ -41,6 +41,7 @@ PACKAGE = "ansible_collections.nettriage.linux"
 TYPED = ("plugins", "tests")
 RUNTIME = "requirements.txt"
 UNIT = "tests/requirements-unit.txt"
+PROJECT = "tests/requirements-project.txt"
 LINT = "tests/requirements.txt"
 
 # ansible-core's own support matrix: the versions that this collection supports, and the controller's Python for each.
@@ -205,8 +206,8 @@ def project(plan: Plan) -> None:
     version = controller(plan, "project")
     if version is None:
         return
-    need = plan.environment(version, version, UNIT, RUNTIME)
-    plan.add(Step("project", pytest(version, "tests/project"), (need,), loud=True))
+    need = plan.environment("project", version, UNIT, RUNTIME, PROJECT)
+    plan.add(Step("project", pytest("project", "tests/project"), (need,), loud=True))
 
 
 def core_python(plan: Plan, core: str, name: str) -> str | None:
