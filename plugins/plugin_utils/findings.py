@@ -21,7 +21,7 @@ Facts = dict[str, Any]
 Finding = dict[str, Any]
 SUBSETS = (
     "meta", "sockets", "tcp", "nic", "conntrack", "sysctl", "routes", "resolver", "dns", "http", "path", "pmtu",
-    "capture",
+    "capture", "drops",
 )  # fmt: skip
 
 

@@ -100,12 +100,13 @@ class Drops:
     """``skb:kfree_skb``: a packet was thrown away.
 
     :ivar table: by function address, protocol and reason, whose number is ``None`` before Linux 5.17.
+    :ivar names: the kernel's names of reasons.
     """
 
     def __init__(self) -> None:
         self.table: Table[tuple[int, int, int | None]] = Table()
         self.has_reason = False
-        self._names: dict[int, str] = {}
+        self.names: dict[int, str] = {}
         self._pick: Record
 
     def subscribe(self, to: Subscribe) -> None:
@@ -113,7 +114,7 @@ class Drops:
         to(KFREE_SKB, DROPPED_PACKETS, self._taker)
 
     def _taker(self, form: Format) -> Taker:
-        self._names = form.symbols.get("reason", {})
+        self.names = form.symbols.get("reason", {})
         self.has_reason = "reason" in form.fields
         names = ("location", "protocol", "reason") if self.has_reason else ("location", "protocol")
         self._pick = Record(form, names)
@@ -132,7 +133,7 @@ class Drops:
         if number is None:
             return None
         subsystem, rest = divmod(number, 1 << _SUBSYSTEM_SHIFT)
-        return f"SUBSYSTEM_{subsystem}_{rest}" if subsystem else self._names.get(number, f"REASON_{number}")
+        return f"SUBSYSTEM_{subsystem}_{rest}" if subsystem else self.names.get(number, f"REASON_{number}")
 
     @staticmethod
     def protocol(number: int) -> str:
@@ -245,7 +246,7 @@ class Connections:
             begun = self._pending.pop(socket, None)
             if begun is not None and new == diag.CLOSE:
                 self.failed.add(begun)
-        else:
+        elif old == diag.SYN_RECV and new == diag.ESTABLISHED:
             self.inbound.add((flow.local, flow.local_port))
 
 

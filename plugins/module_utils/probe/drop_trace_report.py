@@ -43,9 +43,7 @@ class Report:
         for label, count in lost.items():
             if count:
                 what = "drops" if label == "drops" else "events of TCP"
-                limited.append(
-                    f"{count} {what} came faster than they are read: they are counted, and no more"
-                )
+                limited.append(f"{count} {what} came faster than they are read: they are counted, and no more")
         if host.netns is not None:
             limited.append(
                 f"tracing sees all network namespaces of the host, not only {host.netns}:"
@@ -58,6 +56,8 @@ class Report:
             return None
         if not found.has_reason:
             self._limited.append("drops: this kernel names no reasons (Linux 5.17 does), only the functions that drop")
+        elif not found.names:
+            self._limited.append("drops: this kernel gives reasons numbers only, without names")
         table = self._whole(found.table, "drops")
         functions = self._functions({location for location, *__ in table})
         rows: dict[tuple[int | None, int], dict[kallsyms.Function | None, int]] = {}
