@@ -57,8 +57,9 @@ table inet lab {
 }
 """
 _TOPICS = ["drops", "retransmits", "resets", "connections"]
-# Another machine's noise may make a quiet moment loud, a defect makes each of them so.
-_QUIET_ATTEMPTS = 4
+# What else runs on the machine drops packets as well. It does not drop so many, or not at each attempt.
+_QUIET_ATTEMPTS = 6
+_QUIET_LIMITS = {"drops_min": 200, "drops_per_s_warning": 1000}
 
 
 class Watch:
@@ -142,8 +143,8 @@ def row(found: dict[str, Any], reason: str, protocol: str = "ipv4") -> dict[str,
     return one
 
 
-def findings(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {finding["id"]: finding for finding in evaluate({"drops": found})}
+def findings(found: dict[str, Any], limits: dict[str, float] | None = None) -> dict[str, dict[str, Any]]:
+    return {finding["id"]: finding for finding in evaluate({"drops": found}, limits)}
 
 
 def to(rows: list[dict[str, Any]], address: str, port: int) -> list[dict[str, Any]]:
@@ -156,11 +157,11 @@ def test_reasons_functions_and_a_quiet_twin(lab: Lab, tracefs: pathlib.Path) -> 
     client.ip("address add 10.99.0.1/32 dev lo")
     server.ip(f"route add 10.99.0.1/32 via {link.addresses[0]}")
     server.start("receiver", "reader", "hear", f"{address}:7700", 0)
-    quiet = client.start("datagrams", "sender", 20, 64, "10.99.0.1", f"{address}:7700")
+    quiet = client.start("datagrams", "sender", 100, 64, "10.99.0.1", f"{address}:7700")
 
     wrong: set[str] = {"drop.netfilter", "drop.no_socket", "drop.reverse_path"}
     for __ in range(_QUIET_ATTEMPTS):
-        wrong &= findings(Watch(tracefs, server, duration=0.5).result()).keys()
+        wrong &= findings(Watch(tracefs, server, duration=0.5).result(), _QUIET_LIMITS).keys()
         if not wrong:
             break
     assert wrong == set()
@@ -326,11 +327,16 @@ def test_what_a_killed_run_left_is_swept_by_the_next_one(tracefs: pathlib.Path) 
 
 
 def test_where_it_is_mounted_it_is_used_and_elsewhere_no_mount_is_left(tracefs: pathlib.Path) -> None:
-    mounts = pathlib.Path("/proc/self/mounts")
-    before = mounts.read_text()
+    before = _mounts()
+    assert len(before) >= 1
     for mounted in (True, False):
         assert Watch(tracefs, None, mounted, duration=0.1).result()["available"]
-    assert mounts.read_text() == before
+    assert _mounts() == before
+
+
+def _mounts() -> list[str]:
+    lines = pathlib.Path("/proc/self/mounts").read_text().splitlines()
+    return [line for line in lines if line.split()[2] == "tracefs"]
 
 
 @pytest.mark.parametrize("mounted", [True, False])
