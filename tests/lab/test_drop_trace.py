@@ -57,9 +57,8 @@ table inet lab {
 }
 """
 _TOPICS = ["drops", "retransmits", "resets", "connections"]
-# What else runs on the machine drops packets as well. It does not drop so many, or not at each attempt.
+# What else runs on the machine drops packets as well, more or less of them at each attempt.
 _QUIET_ATTEMPTS = 6
-_QUIET_LIMITS = {"drops_min": 200, "drops_per_s_warning": 1000}
 
 
 class Watch:
@@ -143,8 +142,8 @@ def row(found: dict[str, Any], reason: str, protocol: str = "ipv4") -> dict[str,
     return one
 
 
-def findings(found: dict[str, Any], limits: dict[str, float] | None = None) -> dict[str, dict[str, Any]]:
-    return {finding["id"]: finding for finding in evaluate({"drops": found}, limits)}
+def findings(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {finding["id"]: finding for finding in evaluate({"drops": found})}
 
 
 def to(rows: list[dict[str, Any]], address: str, port: int) -> list[dict[str, Any]]:
@@ -157,15 +156,16 @@ def test_reasons_functions_and_a_quiet_twin(lab: Lab, tracefs: pathlib.Path) -> 
     client.ip("address add 10.99.0.1/32 dev lo")
     server.ip(f"route add 10.99.0.1/32 via {link.addresses[0]}")
     server.start("receiver", "reader", "hear", f"{address}:7700", 0)
-    quiet = client.start("datagrams", "sender", 100, 64, "10.99.0.1", f"{address}:7700")
 
-    wrong: set[str] = {"drop.netfilter", "drop.no_socket", "drop.reverse_path"}
-    for __ in range(_QUIET_ATTEMPTS):
-        wrong &= findings(Watch(tracefs, server, duration=0.5).result(), _QUIET_LIMITS).keys()
-        if not wrong:
-            break
-    assert wrong == set()
-    quiet.stop()
+    def quiet() -> set[str]:
+        """What is found while nothing is wrong, and not without the lab's traffic."""
+        others = set(findings(Watch(tracefs, server, duration=0.5).result()))
+        sender = client.start("datagrams", "sender", 20, 64, "10.99.0.1", f"{address}:7700")
+        found = set(findings(Watch(tracefs, server, duration=0.5).result()))
+        sender.stop()
+        return found - others
+
+    assert any(quiet() == set() for __ in range(_QUIET_ATTEMPTS))
 
     server.run("nft", "-f", "-", stdin=_COUNTING)
     # The route back goes elsewhere now.
