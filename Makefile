@@ -13,7 +13,7 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help audit tune rollback test lint unit project targets sanity lab bench demo clean
+.PHONY: help audit tune rollback test lint site unit project targets sanity lab bench demo clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -47,6 +47,9 @@ test: ## everything: lint, unit, project, targets, sanity, lab, bench
 
 lint: ## ruff, mypy, ansible-lint, yamllint, docs, changelog, licences, build
 	@$(RUN) lint
+
+site: ## the documentation as a site, in .cache/docs/build/html
+	@$(RUN) site
 
 unit: ## unit tests on every Python that is installed
 	@$(RUN) unit

@@ -116,7 +116,7 @@ def _incurable(case: Case, listed: set[str]) -> list[Row]:
             continue
         refused = found["refused"]
         why = "; ".join(row["why"] for row in refused) or found["cause"]
-        nothing = Remedy(refused[0]["remedy"] if refused else "none", (), "none", lambda __: Proposal([]))
+        nothing = Remedy(refused[0]["remedy"] if refused else "none", (), "none", (), lambda __: Proposal([]))
         rows.append(
             _row(
                 case,

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: nettriage maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every example of the README is executed.
+"""Every example of the README and of the guides is executed.
 
-A comment before each fenced block says how: ``run`` its commands in a fresh copy of the checkout, ``check`` them there
-without changing anything, ``play`` it as a playbook, put it into ``group_vars`` of an audit, ``sample`` of the terminal
-that the lab compares with the real thing, or ``not run`` and why.
+A comment before each block says how: ``run`` its commands in a fresh copy of the checkout, ``check`` them there without
+changing anything, ``play`` it as a playbook, put it into ``group_vars`` of an audit or of a ``tune`` in check mode,
+``sample`` of the terminal that the lab compares with the real thing, or ``not run`` and why.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+import textwrap
 from typing import NamedTuple
 
 import pytest
@@ -21,6 +22,11 @@ from tests.tools.checkout import ROOT, files
 
 _BLOCK = re.compile(
     r"(?:<!-- (?P<how>[a-z_ ]+)(?::[^>]*)? -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S
+)
+_GUIDE = re.compile(
+    r"(?:^\.\. tested: (?P<how>[a-z_ ]+)(?::.*)?\n\n)?"
+    r"^\.\. code-block:: (?P<language>\w+)\n\n(?P<text>(?:(?: {3}.*)?\n)+)",
+    re.M,
 )
 _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 _REPOSITORY = "https://github.com/nettriage/nettriage.linux"
@@ -32,7 +38,13 @@ class Block(NamedTuple):
     text: str
 
 
+GUIDES = sorted(name for name in files() if re.match(r"docs/docsite/rst/guide_\w+\.rst\Z", name))
 BLOCKS = [Block(found["how"], found["language"], found["text"]) for found in _BLOCK.finditer(read("README.md"))]
+BLOCKS += [
+    Block(found["how"], found["language"], textwrap.dedent(found["text"]).strip() + "\n")
+    for guide in GUIDES
+    for found in _GUIDE.finditer(read(guide))
+]
 
 
 def blocks(how: str) -> list[str]:
@@ -40,7 +52,7 @@ def blocks(how: str) -> list[str]:
 
 
 def test_every_block_says_how_it_is_tested() -> None:
-    assert {block.how for block in BLOCKS} <= {"run", "check", "play", "group_vars", "sample", "not run"}
+    assert {block.how for block in BLOCKS} <= {"run", "check", "play", "group_vars", "tune", "sample", "not run"}
     assert blocks("run")
     assert blocks("play")
     assert blocks("group_vars")
@@ -90,11 +102,22 @@ def test_the_variables_are_accepted(run: Run, fresh: pathlib.Path, tmp_path: pat
     assert "0 unreachable" in done.stdout or "unreachable " not in done.stdout, done.stdout
     if "audit_rules" not in variables:
         return
-    wrong = variables.replace("facts.sockets.tcp.listeners_total > ", "facts.sokets.tcp.listeners_total ? ")
-    (tmp_path / "group_vars" / "all.yml").write_text(wrong)
-    done = run("ansible-playbook", "-i", "hosts.yml", "nettriage.linux.audit", cwd=tmp_path, check=False)
-    assert done.returncode != 0
-    assert "site.too_many_listeners" in done.stdout + done.stderr
+    for rule in re.findall(r"^ +- id: (\S+)\n(?: +\w.*\n)*? +when: ", variables, re.M):
+        wrong = re.sub(r"( when: .*)", r"\1 ?", variables)
+        (tmp_path / "group_vars" / "all.yml").write_text(wrong)
+        done = run("ansible-playbook", "-i", "hosts.yml", "nettriage.linux.audit", cwd=tmp_path, check=False)
+        assert done.returncode != 0
+        assert rule in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("variables", blocks("tune"))
+def test_the_variables_plan_something(run: Run, fresh: pathlib.Path, tmp_path: pathlib.Path, variables: str) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text(variables)
+    (tmp_path / "hosts.yml").write_text((fresh / "hosts.yml").read_text())
+    done = run("ansible-playbook", "-i", "hosts.yml", "nettriage.linux.tune", "--check", "--diff", cwd=tmp_path)
+    for key in re.findall(r"^  (net\.[\w.]+): ", variables, re.M):
+        assert key in done.stdout
 
 
 def test_the_tables_name_everything_that_is_there() -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the project's checks side by side and ends with one table of what each said.
 
-    python3 -m tests.tools.check [lint|unit|project|targets|sanity|lab|bench ...]     all of them without a word
+    python3 -m tests.tools.check [lint|site|unit|project|targets|sanity|lab|bench ...]     all of them without a word
 
 A check's whole output is in .cache/log/NAME.log; it is printed too where the check failed or ran tests. What cannot run
 here (an interpreter that is not installed, no root) is named in the table; with CI set in the environment a lab that
@@ -43,6 +43,7 @@ RUNTIME = "requirements.txt"
 UNIT = "tests/requirements-unit.txt"
 PROJECT = "tests/requirements-project.txt"
 LINT = "tests/requirements.txt"
+DOCS = "tests/requirements-docs.txt"
 
 # ansible-core's own support matrix: the versions that this collection supports, and the controller's Python for each.
 CORES = {
@@ -187,6 +188,17 @@ def lint(plan: Plan) -> None:
         ),
     ):
         plan.add(Step(check, [tool("lint", command[0]), *command[1:]], need, env))
+    reference = [tool("lint", "python"), "-m", "tests.tools.reference", "--check"]
+    plan.add(Step("reference", reference, need, {"PYTHONPATH": COLLECTIONS}))
+
+
+def site(plan: Plan) -> None:
+    """The documentation, as antsibull-docs and Sphinx make a site of it."""
+    version = controller(plan, "site")
+    if version is None:
+        return
+    need = plan.environment("docs", version, RUNTIME, DOCS)
+    plan.add(Step("site", script("docs", os.path.join(venv("docs"), "bin")), (need,)))
 
 
 def unit(plan: Plan) -> None:
@@ -267,6 +279,7 @@ def bench(plan: Plan) -> None:
 
 CHECKS = {
     "lint": lint,
+    "site": site,
     "unit": unit,
     "project": project,
     "targets": targets,

@@ -24,6 +24,7 @@ def _full(case: Case) -> list[dict[str, Any]]:
 
 
 def _accept_backlog(case: Case) -> Proposal:
+    """Lets listeners that are as long as somaxconn allows have a longer accept queue, after a restart."""
     somaxconn = case.number("net.core.somaxconn") or 0
     limited = [row for row in _full(case) if row["backlog"] == somaxconn]
     smaller = [row for row in _full(case) if row["backlog"] < somaxconn]
@@ -72,6 +73,7 @@ def _accept_backlog(case: Case) -> Proposal:
 
 
 def _syn_cookies(case: Case) -> Proposal:
+    """Answers handshakes with SYN cookies when the queue of half-open connections is full, and only then."""
     current = case.number("net.ipv4.tcp_syncookies")
     why = (
         "handshakes go on when the queue of half-open connections is full"
@@ -82,5 +84,13 @@ def _syn_cookies(case: Case) -> Proposal:
     return Proposal(changes if current != 1 else [], [case.exists("net.ipv4.tcp_syncookies")])
 
 
-ACCEPT_BACKLOG = Remedy("accept_backlog", ("tcp.accept_queue", "tcp.syn_queue"), "low", _accept_backlog)
-SYN_COOKIES = Remedy("syn_cookies", ("tcp.syn_queue", "tcp.syn_flood"), "low", _syn_cookies)
+ACCEPT_BACKLOG = Remedy(
+    "accept_backlog",
+    ("tcp.accept_queue", "tcp.syn_queue"),
+    "low",
+    ("net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog"),
+    _accept_backlog,
+)
+SYN_COOKIES = Remedy(
+    "syn_cookies", ("tcp.syn_queue", "tcp.syn_flood"), "low", ("net.ipv4.tcp_syncookies",), _syn_cookies
+)

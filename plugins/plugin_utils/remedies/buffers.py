@@ -34,6 +34,7 @@ def _bandwidth_mbps(case: Case) -> float | None:
 
 
 def _buffers(case: Case) -> Proposal:
+    """Lets the buffers of TCP grow to twice the bandwidth-delay product of the path, as far as memory allows."""
     rtt, bandwidth = _rtt_ms(case), _bandwidth_mbps(case)
     receive, send = case.triple("net.ipv4.tcp_rmem"), case.triple("net.ipv4.tcp_wmem")
     limits, used = case.triple("net.ipv4.tcp_mem"), case.at("tcp.derived.memory_ratio")
@@ -86,6 +87,7 @@ def _buffers(case: Case) -> Proposal:
 
 
 def _udp_buffers(case: Case) -> Proposal:
+    """Gives UDP sockets that drop datagrams a larger receive buffer, by the limit that holds them."""
     policy = case.policy
     default, most = case.number("net.core.rmem_default") or 0, case.number("net.core.rmem_max") or 0
     dropping = [row for row in case.rows("sockets.udp.sockets") if row["drops_delta"]]
@@ -121,5 +123,13 @@ def _raised(case: Case, key: str, current: int, target: int, why: str) -> Change
     return Change(key, target, why, "tcp.delta.Udp.RcvbufErrors", memory_bytes=cost) if target > current else None
 
 
-BUFFERS = Remedy("buffers", ("tcp.buffers_below_bdp", "tcp.receive_pruned"), "medium", _buffers)
-UDP_BUFFERS = Remedy("udp_buffers", ("udp.receive_errors",), "low", _udp_buffers)
+BUFFERS = Remedy(
+    "buffers",
+    ("tcp.buffers_below_bdp", "tcp.receive_pruned"),
+    "medium",
+    ("net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"),
+    _buffers,
+)
+UDP_BUFFERS = Remedy(
+    "udp_buffers", ("udp.receive_errors",), "low", ("net.core.rmem_default", "net.core.rmem_max"), _udp_buffers
+)

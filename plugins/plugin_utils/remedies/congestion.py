@@ -14,6 +14,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.remedies.model imp
 
 
 def _bbr(case: Case) -> Proposal:
+    """Uses BBR for new connections where the path is long and loses packets at random; refused in a datacentre."""
     current = case.value("net.ipv4.tcp_congestion_control")
     available = case.value("net.ipv4.tcp_available_congestion_control") or []
     allowed = case.value("net.ipv4.tcp_allowed_congestion_control") or []
@@ -76,11 +77,14 @@ def _bbr(case: Case) -> Proposal:
 
 
 def _slow_start(case: Case) -> Proposal:
+    """Keeps the congestion window of a connection over a pause. Only on request."""
     key = "net.ipv4.tcp_slow_start_after_idle"
     why = "a connection keeps its congestion window over a pause; bursts after a pause get larger"
     changes = [Change(key, 0, why, "sysctl.values", raises=False, proof="set")]
     return Proposal([] if case.number(key) == 0 else changes, [case.exists(key)])
 
 
-CONGESTION_CONTROL = Remedy("congestion_control", ("tcp.congestion_control",), "medium", _bbr)
-SLOW_START = Remedy("slow_start", (), "medium", _slow_start)
+CONGESTION_CONTROL = Remedy(
+    "congestion_control", ("tcp.congestion_control",), "medium", ("net.ipv4.tcp_congestion_control",), _bbr
+)
+SLOW_START = Remedy("slow_start", (), "medium", ("net.ipv4.tcp_slow_start_after_idle",), _slow_start)

@@ -21,6 +21,7 @@ _MAX, _BUCKETS = "net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_b
 
 
 def _conntrack_max(case: Case) -> Proposal:
+    """Doubles the connection tracking table when it is nearly full, with as many hash buckets as that needs."""
     facts = case.at("conntrack") or {}
     most, buckets, usage = facts.get("max") or 0, facts.get("buckets") or 0, facts.get("usage")
     full = bool(case.found("conntrack.near_full")) or (usage or 0) >= 0.75
@@ -67,5 +68,6 @@ CONNTRACK_MAX = Remedy(
     "conntrack_max",
     ("conntrack.near_full", "conntrack.dropping", "conntrack.hash_overloaded"),
     "medium",
+    (_MAX, _BUCKETS),
     _conntrack_max,
 )

@@ -16,6 +16,7 @@ _KEY = "net.ipv4.tcp_keepalive_"
 
 
 def _keepalive(case: Case) -> Proposal:
+    """Notices dead peers of idle connections in minutes instead of hours, where programs ask for keepalive."""
     policy = case.policy
     wanted = {"time": policy.keepalive_time_s, "intvl": policy.keepalive_intvl_s, "probes": policy.keepalive_probes}
     detection_s = policy.keepalive_time_s + policy.keepalive_intvl_s * policy.keepalive_probes
@@ -57,4 +58,6 @@ def _keepalive(case: Case) -> Proposal:
     )
 
 
-KEEPALIVE = Remedy("keepalive", ("tcp.keepalive_slow",), "low", _keepalive)
+KEEPALIVE = Remedy(
+    "keepalive", ("tcp.keepalive_slow",), "low", (f"{_KEY}time", f"{_KEY}intvl", f"{_KEY}probes"), _keepalive
+)

@@ -55,11 +55,14 @@ class Remedy:
     """One of the collection's remedies.
 
     :ivar cures: ids of the findings that are evidence for it; without any it is applied only when asked for.
+    :ivar keys: what it may set, and nothing else; ``*`` stands for the name of an interface.
+    :ivar propose: its docstring tells operators what it does.
     """
 
     name: str
     cures: tuple[str, ...]
     risk: str
+    keys: tuple[str, ...]
     propose: Callable[[Case], Proposal]
 
 

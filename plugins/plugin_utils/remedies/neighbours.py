@@ -18,6 +18,7 @@ _HIGHEST = 1 << 20
 
 
 def _neighbours(case: Case) -> Proposal:
+    """Doubles the room of a neighbour table that is nearly full, with the limits at which it is cleaned."""
     changes: list[Change] = []
     guards = []
     for family in ("ipv4", "ipv6"):
@@ -42,4 +43,6 @@ def _neighbours(case: Case) -> Proposal:
     return Proposal(changes, guards)
 
 
-NEIGHBOURS = Remedy("neighbours", ("ip.neighbours_full",), "low", _neighbours)
+_KEYS = tuple(f"net.{family}.neigh.default.gc_thresh{number}" for family in ("ipv4", "ipv6") for number in (1, 2, 3))
+
+NEIGHBOURS = Remedy("neighbours", ("ip.neighbours_full",), "low", _KEYS, _neighbours)

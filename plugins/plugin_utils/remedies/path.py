@@ -14,6 +14,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.remedies.model imp
 
 
 def _mtu_probing(case: Case) -> Proposal:
+    """Lets TCP find out by itself that full-sized segments vanish on the way."""
     key = "net.ipv4.tcp_mtu_probing"
     # 2 would start every connection at base_mss; 1 probes only once a black hole shows.
     why = "a connection whose full-sized segments vanish tries smaller ones by itself"
@@ -22,6 +23,7 @@ def _mtu_probing(case: Case) -> Proposal:
 
 
 def _rp_filter(case: Case) -> Proposal:
+    """Loosens the reverse path filter on interfaces of which asymmetric routing is stated; never switches it off."""
     rows = {row["interface"]: row for row in case.rows("routes.rp_filter")}
     stated = case.policy.asymmetric_interfaces
     unknown = [name for name in stated if name not in rows]
@@ -48,5 +50,5 @@ def _rp_filter(case: Case) -> Proposal:
     )
 
 
-MTU_PROBING = Remedy("mtu_probing", ("path.mtu_black_hole",), "low", _mtu_probing)
-RP_FILTER = Remedy("rp_filter", ("ip.rp_filter_drops",), "medium", _rp_filter)
+MTU_PROBING = Remedy("mtu_probing", ("path.mtu_black_hole",), "low", ("net.ipv4.tcp_mtu_probing",), _mtu_probing)
+RP_FILTER = Remedy("rp_filter", ("ip.rp_filter_drops",), "medium", ("net/ipv4/conf/*/rp_filter",), _rp_filter)

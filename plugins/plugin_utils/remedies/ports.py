@@ -14,6 +14,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.remedies.model imp
 
 
 def _reuse(case: Case) -> Proposal:
+    """Lets connect() take over ports whose former connection is in TIME_WAIT for more than a second."""
     rows = [row for row in case.rows("sockets.tcp.destinations") if row["port_usage"]]
     waiting = sum(row["states"].get("time_wait", 0) for row in rows)
     used = sum(row["ports_used"] for row in rows)
@@ -60,6 +61,7 @@ def _reuse(case: Case) -> Proposal:
 
 
 def _range(case: Case) -> Proposal:
+    """Widens the range of ephemeral ports, and reserves the ports of the services that listen within it."""
     now = case.value("net.ipv4.ip_local_port_range")
     current = now if isinstance(now, list) and len(now) == 2 else [32768, 60999]
     low, high = min(case.policy.port_range[0], current[0]), max(case.policy.port_range[1], current[1])
@@ -128,5 +130,17 @@ def merged_ports(current: object, stated: str, ports: list[int]) -> str:
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
 
 
-TW_REUSE = Remedy("tw_reuse", ("tcp.ephemeral_ports", "sysctl.tcp_tw_recycle"), "low", _reuse)
-PORT_RANGE = Remedy("port_range", ("tcp.ephemeral_ports",), "low", _range)
+TW_REUSE = Remedy(
+    "tw_reuse",
+    ("tcp.ephemeral_ports", "sysctl.tcp_tw_recycle"),
+    "low",
+    ("net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_tw_recycle"),
+    _reuse,
+)
+PORT_RANGE = Remedy(
+    "port_range",
+    ("tcp.ephemeral_ports",),
+    "low",
+    ("net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"),
+    _range,
+)

@@ -18,6 +18,7 @@ _HIGHEST = 1 << 16
 
 
 def _netdev_queue(case: Case) -> Proposal:
+    """Lets more packets wait for a CPU, and has a CPU take more of them at once."""
     delta = case.at("tcp.softnet.delta") or {}
     changes = []
     for key, sensible, counter, why in (
@@ -36,4 +37,10 @@ def _netdev_queue(case: Case) -> Proposal:
     return Proposal(changes, [case.exists("net.core.netdev_max_backlog", "net.core.netdev_budget")])
 
 
-NETDEV_QUEUE = Remedy("netdev_queue", ("host.softnet_drops", "nic.drops"), "low", _netdev_queue)
+NETDEV_QUEUE = Remedy(
+    "netdev_queue",
+    ("host.softnet_drops", "nic.drops"),
+    "low",
+    ("net.core.netdev_max_backlog", "net.core.netdev_budget"),
+    _netdev_queue,
+)

@@ -18,6 +18,7 @@ _MOST_BUCKETS = 1 << 20
 
 
 def _fin_timeout(case: Case) -> Proposal:
+    """Frees closed connections sooner whose peer never closes; TIME_WAIT is another thing."""
     key = "net.ipv4.tcp_fin_timeout"
     current, wanted = case.number(key) or 0, case.policy.fin_timeout_s
     orphans = case.at("sockets.tcp.orphans.fin_wait2")
@@ -36,6 +37,7 @@ def _fin_timeout(case: Case) -> Proposal:
 
 
 def _tw_buckets(case: Case) -> Proposal:
+    """Lets more connections be in TIME_WAIT at the same time."""
     key = "net.ipv4.tcp_max_tw_buckets"
     current = case.number(key) or 0
     target = enough(
@@ -49,5 +51,5 @@ def _tw_buckets(case: Case) -> Proposal:
     )
 
 
-FIN_TIMEOUT = Remedy("fin_timeout", ("tcp.fin_wait2",), "low", _fin_timeout)
-TW_BUCKETS = Remedy("tw_buckets", ("tcp.time_wait_overflow",), "low", _tw_buckets)
+FIN_TIMEOUT = Remedy("fin_timeout", ("tcp.fin_wait2",), "low", ("net.ipv4.tcp_fin_timeout",), _fin_timeout)
+TW_BUCKETS = Remedy("tw_buckets", ("tcp.time_wait_overflow",), "low", ("net.ipv4.tcp_max_tw_buckets",), _tw_buckets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import fnmatch
 from typing import Any
 
 import pytest
@@ -341,3 +342,12 @@ def test_a_wrong_policy_is_refused_in_one_sentence(options: dict[str, Any], sent
 )
 def test_port_lists_are_united(current: object, stated: str, ports: list[int], expected: str) -> None:
     assert merged_ports(current, stated, ports) == expected
+
+
+@pytest.mark.parametrize("name", list(REMEDIES))
+def test_a_remedy_sets_only_what_it_names(name: str) -> None:
+    remedy = REMEDIES[name]
+    rows = make_plan(FACTS, [], {"remedies": [name]})
+    assert remedy.propose.__doc__
+    for row in rows:
+        assert row["key"] is None or any(fnmatch.fnmatchcase(row["key"], key) for key in remedy.keys)
