@@ -28,6 +28,7 @@ LINK = os.path.join(COLLECTIONS, "ansible_collections", "nettriage", "linux")
 # Script of tests/bench and its options.
 BENCHES = {
     "findings": ("findings.py", "200"),
+    "report": ("report.py", "500"),
     "sockets": ("sockets.py", "--sockets", "60000", "--rounds", "5"),
     "sockets mixed": ("sockets.py", "--sockets", "60000", "--mixed", "--rounds", "5"),
     "owners": ("owners.py", "--processes", "1000", "--rounds", "5"),

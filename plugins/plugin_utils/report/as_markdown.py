@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Finding, Fleet, Host
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import Changes, Joined
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.as_terminal import changed
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import evidence_line
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean, count
 
@@ -146,8 +147,7 @@ def _changes(changes: Changes) -> Iterator[str]:
     yield ""
     yield f"## Since {text(changes.since)}"
     yield ""
-    told = ", ".join(f"{number} {kind}" for kind, number in changes.totals.items() if number)
-    yield f"Changed: {told or 'nothing'}"
+    yield f"Changed: {changed(changes)}"
     yield ""
     for kind, rows in (
         ("New", changes.new),

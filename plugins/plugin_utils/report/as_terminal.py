@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Finding, Fleet, Host
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import Changes
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import VERDICTS, clean, count, fit, pad, width
 
 Line = tuple[str, str | None]
@@ -20,6 +21,7 @@ _CAUSES = 10
 _ROOM_FOR_COMMON = 12
 _UNSEEN = 3
 _LEAST = 8
+_OF_HOSTS = ("appeared", "vanished", "lost")
 
 
 def table(fleet: Fleet, columns: int, lines: int) -> Iterator[Line]:
@@ -58,8 +60,7 @@ def _together(fleet: Fleet, columns: int) -> Iterator[Line]:
     """What only all hosts together tell: the worst in a few lines, of the rest how much there is."""
     view = fleet.joined
     if view.changes.since is not None:
-        told = ", ".join(f"{number} {kind}" for kind, number in view.changes.totals.items() if number) or "nothing"
-        yield fit(f"Since {clean(view.changes.since)}: {told}", columns), None
+        yield fit(f"Since {clean(view.changes.since)}: {changed(view.changes)}", columns), None
     for finding in view.findings[:1]:
         more = f" (+{view.findings_total - 1})" if view.findings_total > 1 else ""
         text = f"Several hosts, one problem{more}: {clean(finding.title)}"
@@ -69,6 +70,15 @@ def _together(fleet: Fleet, columns: int) -> Iterator[Line]:
     for row in odd[:1]:
         more = f" (+{len(odd) - 1})" if len(odd) > 1 else ""
         yield fit(f"Unlike its peers{more}: {clean(row.title)}", columns), COLOURS[row.severity]
+
+
+def changed(changes: Changes) -> str:
+    """``3 new, 1 gone, 2 hosts appeared``: findings by what became of them, then hosts."""
+    totals = {kind: number for kind, number in changes.totals.items() if number}
+    told = [
+        f"{count(totals[kind], 'host')} {kind}" if kind in _OF_HOSTS else f"{totals[kind]} {kind}" for kind in totals
+    ]
+    return ", ".join(told) or "nothing has changed"
 
 
 def _unseen(fleet: Fleet, columns: int) -> Iterator[Line]:
