@@ -53,6 +53,18 @@ options:
       - Hops and path MTU take some six seconds, and more where something does not answer.
     type: float
     default: 30
+  baseline:
+    description:
+      - Whether to compare the counters with those that the last run with this option has left, and to leave those of
+        now for the next one. What has happened in between is C(since) in the facts, whatever O(interval) is.
+      - With O(interval=0), a host is not waited for, and what moves right now is not told from what is long over.
+      - With V(true), they are kept in C(/run/nettriage), or for other users than root in C($XDG_RUNTIME_DIR/nettriage).
+        An absolute path is another directory. It is made with mode 0700, and refused where it is not this user's alone.
+      - One file for each network namespace and each O(procfs). Nothing is compared over a boot. With O(netns=all) it is
+        the namespace's that the module runs in.
+      - It is no change of the host in Ansible's sense. In check mode nothing is left.
+    type: raw
+    default: false
   as_json:
     description:
       - Return the facts as one compact JSON string instead of a structure.

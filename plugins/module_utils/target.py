@@ -54,7 +54,8 @@ def run(
 ) -> None:
     """Leave *module* with what *make* returns for the opened target, or fail in one sentence."""
     try:
-        result = make(open_target(module.params, all_namespaces), module.params)
+        params = {**module.params, "check_mode": module.check_mode}
+        result = make(open_target(params, all_namespaces), params)
     except (BadOption, Unavailable) as error:
         module.fail_json(msg=str(error))
     except Exception as error:  # a traceback tells an operator nothing, and some controllers drop it altogether

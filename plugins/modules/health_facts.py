@@ -50,6 +50,10 @@ EXAMPLES = r"""
     interval: 1
     netns: all
 
+- name: What has happened since this task ran the last time, without waiting for anything
+  nettriage.linux.health_facts:
+    baseline: true
+
 - name: Sockets and counters of one container only
   nettriage.linux.health_facts:
     gather_subset: [sockets, tcp]
@@ -72,8 +76,8 @@ ansible_facts:
     nettriage:
       description:
         - The subsets C(meta), C(sockets), C(tcp), C(nic), C(conntrack), C(sysctl), C(routes) and C(resolver), and
-          C(path), C(pmtu), C(http) and C(dns), as far as they were asked for, and C(namespaces) with O(netns=all).
-          See C(docs/facts.md) of the collection for every field.
+          C(path), C(pmtu), C(http) and C(dns), as far as they were asked for, C(namespaces) with O(netns=all), and
+          C(since) with O(baseline). See C(docs/facts.md) of the collection for every field.
         - A string with O(as_json=true).
       returned: always
       type: dict

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, cached_property
@@ -55,6 +56,7 @@ FIELDS = (
 )
 # What a rule speaks of: something that each network namespace has of its own, or what all share.
 SCOPES = ("namespace", "kernel")
+_CHANGE = re.compile(r"delta|\brates\.|\bderived\.|error_ratio|utilisation")
 _SCOPE = ("facts", "item", "limits")
 # Texts may also speak of what the evidence is called.
 _TEXT_SCOPE = (*_SCOPE, "evidence")
@@ -131,6 +133,12 @@ class Rule:
         """The names of the limits that decide whether it fires."""
         conditions = [condition for __, condition in self.when] + ([self.for_each] if self.for_each else [])
         return sorted({name for condition in conditions for name in condition.limits})
+
+    @cached_property
+    def of_change(self) -> bool:
+        """Whether it looks at changes between two samples at all."""
+        conditions = [condition for __, condition in self.when] + ([self.for_each] if self.for_each else [])
+        return any(_CHANGE.search(condition.text) for condition in conditions)
 
     @cached_property
     def subject(self) -> Variants:

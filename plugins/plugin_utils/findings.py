@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from ansible_collections.nettriage.linux.plugins.plugin_utils import namespaces
+from ansible_collections.nettriage.linux.plugins.plugin_utils import namespaces, since
 from ansible_collections.nettriage.linux.plugins.plugin_utils.catalogue import Catalogue, Rule, RuleError
 from ansible_collections.nettriage.linux.plugins.plugin_utils.expressions import ExpressionError
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import LAYERS, SEVERITIES
@@ -81,10 +81,21 @@ def judge(facts: Facts, catalogue: Catalogue) -> list[Finding]:
     :raises RuleError: a rule cannot be evaluated on these facts.
     """
     found = _judged(facts, catalogue.rules, catalogue.limits)
+    length = since.seconds(facts)
+    if length is not None:
+        found = _with_past(facts, found, catalogue, length)
     if facts.get("namespaces"):
         found += _elsewhere(facts, catalogue)
     found.sort(key=_order)
     return found
+
+
+def _with_past(facts: Facts, found: list[Finding], catalogue: Catalogue, length_s: float) -> list[Finding]:
+    """*found*, and what the rules about changes find in the window since the last audit."""
+    rules = [rule for rule in catalogue.rules if rule.of_change]
+    then = _judged(since.overlay(facts), rules, since.limits(catalogue.limits, length_s))
+    changing = {rule.id for rule in rules}
+    return since.joined(found, then, facts, catalogue.limits["recent_window_s"], changing)
 
 
 def _elsewhere(facts: Facts, catalogue: Catalogue) -> Iterator[Finding]:

@@ -85,7 +85,7 @@ def facts(host: Host, before: Sample | None, now: Sample, window: Window) -> Fac
     stats = _sum(now.stats.values())
     # Counts that came by different ways would be compared with each other.
     comparable = before is not None and before.source == now.source and bool(before.stats)
-    delta = _delta(before.stats, now.stats) if before is not None and comparable else None
+    delta = changes(before.stats, now.stats) if before is not None and comparable else None
     return {
         "available": True,
         "limited": now.limited,
@@ -153,7 +153,7 @@ def _counters(row: dict[str, int]) -> dict[str, int]:
     }
 
 
-def _delta(before: Stats, now: Stats) -> dict[str, int | None]:
+def changes(before: Stats, now: Stats) -> dict[str, int | None]:
     """The change over all CPUs; ``None`` for what cannot be compared on any of them."""
     result: dict[str, int | None] = {}
     for cpu, row in now.items():

@@ -120,7 +120,7 @@ class _Run:
     def __init__(self, host: Host, subsets: dict[str, Subset], views: list[View], top: int) -> None:
         self.own = View(host)
         self._host, self._views, self._top = host, views, top
-        self._sockets = _Sockets(max(_FEWEST_DETAILS, _DETAILS // max(1, len(views))))
+        self._sockets = _Sockets(subsets.get("sockets", sockets), max(_FEWEST_DETAILS, _DETAILS // max(1, len(views))))
         replaced: dict[str, Subset] = {"sockets": self._sockets, "sysctl": _Sysctls()}
         self._subsets: dict[str, Subset] = {key: replaced.get(key, subset) for key, subset in subsets.items()}
         self._inner = {key: subset for key, subset in self._subsets.items() if key != "meta"}
@@ -251,11 +251,12 @@ class _Sysctls:
 class _Sockets:
     """The subset ``sockets`` of all namespaces, with their owners looked up together.
 
+    :param own: the subset, for the own namespace.
     :param most_details: of how many connections of another namespace tcp_info is asked for.
     """
 
-    def __init__(self, most_details: int) -> None:
-        self._most_details = most_details
+    def __init__(self, own: Subset, most_details: int) -> None:
+        self._own, self._most_details = own, most_details
         self._first: list[sockets_sample.Sample] = []
         self._looked: list[tuple[sockets.Looked, Facts]] = []
 
@@ -268,7 +269,8 @@ class _Sockets:
 
     def _take(self, host: Host, light: bool) -> sockets_sample.Sample:
         if host.netns is None:
-            return sockets_sample.take(host, light)
+            sample: sockets_sample.Sample = sockets_sample.take(host, True) if light else self._own.sample(host)
+            return sample
         # A dump walks the sockets of all namespaces: where there are none it would be in vain.
         there = sockets_sample.expected(host)
         if not (there.live or there.time_wait or there.udp):

@@ -46,6 +46,7 @@ HEALTH_SPEC: dict[str, dict[str, Any]] = {
     "urls": {"type": "list", "elements": "str", "default": []},
     "names": {"type": "list", "elements": "str", "default": []},
     "probe_timeout": {"type": "float", "default": 30},
+    "baseline": {"type": "raw", "default": False},
     "as_json": {"type": "bool", "default": False},
 }
 Probe = Callable[[Host, List[str], Dict[str, Any]], Dict[str, Any]]
@@ -64,6 +65,13 @@ def health(host: Host, params: dict[str, Any], probe: Probe | None = None) -> di
         option = PROBES[probes[0]]
         raise BadOption(option, params.get(option), "nothing where the module probed_health_facts is not what is run")
     subsets = {"meta": META, **{name: SUBSETS[name] for name in names if name in SUBSETS}}
+    baseline: Any = None
+    if params.get("baseline"):
+        # Few runs compare with the last one, and each import costs each host.
+        from ansible_collections.nettriage.linux.plugins.module_utils.collect.baseline import Baseline
+
+        baseline = Baseline(host, params["baseline"], not params.get("check_mode"))
+        subsets = baseline.watch(subsets)
     if params.get("netns") == ALL_NAMESPACES:
         # Few runs look into every namespace, and each import costs each host.
         from ansible_collections.nettriage.linux.plugins.module_utils.collect import everywhere
@@ -71,6 +79,9 @@ def health(host: Host, params: dict[str, Any], probe: Probe | None = None) -> di
         facts = everywhere.gather(host, subsets, params["interval"], params["top"])
     else:
         facts = gather(host, subsets, params["interval"], params["top"])
+    if baseline is not None:
+        since = baseline.since(params["top"])
+        facts.update({} if since is None else {"since": since})
     if probes and probe is not None:
         # After the last sample: what the probes send and provoke must not be counted as the host's own.
         facts.update(probe(host, probes, params))
