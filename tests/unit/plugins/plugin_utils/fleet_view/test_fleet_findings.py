@@ -148,6 +148,15 @@ def test_a_silent_gateway_is_one_finding() -> None:
     assert (row.id, row.subject, row.severity) == ("fleet.gateway_silent", "10.0.0.9", "critical")
 
 
+def test_a_name_server_that_drops_questions_is_joined_by_its_port() -> None:
+    near = finding("dns.slow", "10.0.0.2:53", "critical")
+    (row,) = folded(a=[near], b=[finding("udp.receive_errors", "0.0.0.0:53", receive_buffer_errors_delta=9)])
+    assert (row.id, row.host, row.evidence["receive_buffer_errors_delta"]) == ("fleet.nameserver_overrun", "b", 9)
+    assert folded(a=[near], b=[finding("udp.receive_errors", "0.0.0.0:514")]) == []
+    (outside,) = folded(**{name: [finding("dns.unreachable", "192.0.2.53:53", "critical")] for name in ("a", "c", "d")})
+    assert (outside.id, outside.subject) == ("fleet.nameserver_silent", "192.0.2.53:53")
+
+
 def test_a_finding_belongs_to_one_problem_only() -> None:
     rows = folded(a=[STUCK], c=[STUCK], d=[STUCK], b=[FULL])
     assert [row.id for row in rows] == ["fleet.not_accepting"]
