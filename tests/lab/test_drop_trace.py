@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -280,6 +281,18 @@ def test_connections_and_resets_by_process(lab: Lab, tracefs: pathlib.Path, ipv6
     (finding,) = (each for each in said if each["subject"] == f"{shown}:8081")
     assert finding["evidence"]["process"]["pid"] == failing.pid
     assert not any(f"{shown}:8080" == each["subject"] for each in said)
+
+
+def test_clients_that_live_for_a_moment_only(lab: Lab, tracefs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    host = lab.namespace("host")
+    host.start("backend", "server", "serve", "127.0.0.1:8080")
+    shell = shutil.copy("/bin/bash", tmp_path / "shortlived")
+    watch = Watch(tracefs, host, duration=3.0).begun()
+    host.run("sh", "-c", f"for n in 1 2 3 4 5 6 7 8 9 10; do {shell} -c 'exec 3<>/dev/tcp/127.0.0.1/8080'; done")
+    processes = watch.result()["connections"]["processes"]
+    (client,) = (each for each in processes if each["command"] == "shortlived")
+    assert (client["outbound"], client["processes"], client["failed"]) == (10, 10, 0)
+    assert isinstance(client["pid"], int)
 
 
 def test_a_reader_that_is_too_slow_loses_and_counts(lab: Lab, tracefs: pathlib.Path) -> None:

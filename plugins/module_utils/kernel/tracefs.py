@@ -47,6 +47,8 @@ class Tracefs:
 
     def __init__(self, host: Host) -> None:
         host.require_live("tracefs")
+        if "[confidentiality]" in _text(host.sys("kernel", "security", "lockdown")):
+            raise Unavailable("tracefs: the kernel is locked down (confidentiality), and lets nobody trace")
         self._host = host
         self.root = _mounted(host) or _mount(host)
 
@@ -69,10 +71,8 @@ class Tracefs:
 
     def commands(self) -> dict[int, str]:
         """What the kernel remembers of the commands of threads that ran while something was traced."""
-        try:
-            rows = (line.split(" ", 1) for line in self.read("saved_cmdlines").splitlines())
-        except Unavailable:
-            return {}
+        lines = _text(os.path.join(self.root, "saved_cmdlines")).splitlines()
+        rows = (line.split(" ", 1) for line in lines)
         return {int(row[0]): row[1] for row in rows if len(row) == 2 and row[0].isdigit()}
 
     def sweep(self) -> list[str]:
@@ -237,6 +237,14 @@ def _started_at(host: Host, pid: str) -> int | None:
         return int(read_text(host.proc(pid, "stat")).rpartition(")")[2].split()[19])
     except (Unavailable, IndexError, ValueError):
         return None
+
+
+def _text(path: str) -> str:
+    """What is in a file; nothing where there is none."""
+    try:
+        return read_text(path)
+    except Unavailable:
+        return ""
 
 
 def _mounted(host: Host) -> str | None:

@@ -36,7 +36,7 @@ TakeRun = Callable[[bytes, ring_buffer.Run], None]
 TOPICS = ("drops", "retransmits", "resets", "connections")
 MAX_DURATION_S = 60.0
 
-# The buffers of all processors together, and how often they are emptied: some 50 000 packets are held meanwhile.
+# The buffers of all processors together, and how often they are emptied: some 90 000 drops fit in.
 _DROPS_KB, _TCP_KB = 4096, 2048
 _PERIOD_S = 0.02
 # At most this share of one processor's time goes into reading.
@@ -122,7 +122,7 @@ class _Run:
         self._page = self._tracefs.page_format()
         self._limited: list[str] = []
         self._traces: dict[str, _Trace] = {}
-        self._threads = Threads(host)
+        self._threads = Threads(host, self._tracefs.commands)
         self._drops: Drops | None = None
         self._retransmits: Retransmits | None = None
         self._resets: Resets | None = None
@@ -137,7 +137,6 @@ class _Run:
                 raise Unavailable("; ".join(self._limited))
             duration_s = self._watch(self._params["duration"])
             lost = {label: trace.instance.lost() for label, trace in self._traces.items()}
-            commands = self._tracefs.commands()
         damaged = sum(trace.damaged for trace in self._traces.values())
         if damaged:
             self._limited.append(f"{damaged} pages of the trace could not be read")
@@ -150,7 +149,7 @@ class _Run:
             "drops": report.drops(self._drops),
             "retransmits": report.retransmits(self._retransmits),
             "resets": report.resets(self._resets),
-            "connections": report.connections(self._connections, self._threads, commands),
+            "connections": report.connections(self._connections, self._threads),
             "events_lost": sum(lost.values()),
         }
 
@@ -201,3 +200,4 @@ class _Run:
     def _read(self) -> None:
         for trace in self._traces.values():
             trace.read()
+        self._threads.catch_up()

@@ -121,7 +121,7 @@ class Drops:
         return lambda page, start: self._add(self._pick(page, start))
 
     def take_run(self, page: bytes, run: Run) -> None:
-        """Take all records of a page at once, which is ten times as fast. No other event may be in them."""
+        """Take all records of a page at once, in a fifth of the time. No other event may be in them."""
         for found, count in self._pick.run(page, run):
             self._add(found, count)
 

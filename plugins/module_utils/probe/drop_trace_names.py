@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any
+from typing import Any, Callable
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_census import normal, read_ports
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_owners import UNKNOWN, Owners
@@ -27,28 +27,41 @@ class Threads:
 
     The kernel traces the numbers of the initial pid namespace.
 
+    :param commands: what the kernel remembers of the commands of threads that are gone. It does not remember many, so
+        it is asked soon.
     :ivar visible: whether the procfs shows that namespace.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, commands: Callable[[], dict[int, str]]) -> None:
         self._host = host
+        self._commands = commands
         self._known: dict[int, processes.Process] = {}
+        self._gone: set[int] = set()
         self.visible = _namespace(host) == _INITIAL
 
     def see(self, thread: int) -> None:
-        if self.visible and thread not in self._known and len(self._known) < _MAX_THREADS:
+        """This thread connects."""
+        if thread in self._known or len(self._known) + len(self._gone) >= _MAX_THREADS:
+            return
+        if self.visible:
             found = processes.describe(self._host, self._process(thread))
             if found.command is not None:
                 self._known[thread] = found
+                return
+        self._gone.add(thread)
 
-    def of(self, thread: int, commands: dict[int, str]) -> dict[str, Any]:
-        """Who that is.
+    def catch_up(self) -> None:
+        """Ask for the commands of those that were gone when they were seen."""
+        if self._gone:
+            commands = self._commands()
+            for thread in self._gone:
+                pid = thread if self.visible else None
+                self._known[thread] = processes.Process(pid, commands.get(thread), None, None)
+            self._gone.clear()
 
-        :param commands: what the kernel remembers of threads that are gone.
-        """
-        if thread in self._known:
-            return self._known[thread]._asdict()
-        return {**UNKNOWN, "pid": thread if self.visible else None, "command": commands.get(thread)}
+    def of(self, thread: int) -> dict[str, Any]:
+        """Who that is."""
+        return self._known[thread]._asdict() if thread in self._known else dict(UNKNOWN)
 
     def _process(self, thread: int) -> int:
         try:

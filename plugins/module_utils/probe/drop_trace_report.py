@@ -117,11 +117,8 @@ class Report:
             ],
         }
 
-    def connections(self, found: Connections | None, threads: Threads, commands: dict[int, str]) -> Facts | None:
-        """New connections by process.
-
-        :param commands: what the kernel remembers of threads that are gone.
-        """
+    def connections(self, found: Connections | None, threads: Threads) -> Facts | None:
+        """New connections by process."""
         if found is None:
             return None
         if not threads.visible and found.outbound.total:
@@ -131,7 +128,7 @@ class Report:
             )
         rows: dict[tuple[Any, ...], _Process] = {}
         for (thread, address, port), count in self._whole(found.outbound, "connections").items():
-            row = _process(rows, threads.of(thread, commands))
+            row = _process(rows, threads.of(thread))
             _add(row.destinations, (address, port), count)
             _add(row.failed, (address, port), found.failed.counts.get((thread, address, port), 0))
         inbound = self._whole(found.inbound, "connections")

@@ -49,6 +49,16 @@ def test_a_kernel_without_tracefs(tmp_path: pathlib.Path) -> None:
         Tracefs(Host("/proc", str(tmp_path)))
 
 
+def test_a_kernel_that_is_locked_down(host: Host) -> None:
+    directory = pathlib.Path(host.sys("kernel", "security"))
+    directory.mkdir()
+    (directory / "lockdown").write_text("none [integrity] confidentiality\n")
+    assert Tracefs(host).root
+    (directory / "lockdown").write_text("none integrity [confidentiality]\n")
+    with pytest.raises(Unavailable, match="locked down"):
+        Tracefs(host)
+
+
 def test_only_dead_runs_are_swept(host: Host) -> None:
     tracefs = Tracefs(host)
     with open("/proc/self/stat", encoding="utf-8") as file:

@@ -88,7 +88,7 @@ def test_what_kernels_do_not_tell_of_drops(limited: list[str]) -> None:
 def test_topics_that_were_not_watched_are_null(limited: list[str]) -> None:
     made = report(limited)
     assert made.drops(None) is made.retransmits(None) is made.resets(None) is None
-    assert made.connections(None, Threads(Host()), {}) is None
+    assert made.connections(None, threads()) is None
 
 
 def test_ports_of_one_connection_only_are_left_out(limited: list[str]) -> None:
@@ -124,17 +124,25 @@ def test_a_listener_keeps_its_port_among_the_ephemeral_ones() -> None:
         assert [who["pid"] for who in owners.values()] == [os.getpid()]
 
 
+def threads(visible: bool = True, **commands: str) -> Threads:
+    """As if the procfs showed the initial pid namespace, in which the test may not run."""
+    made = Threads(Host(), lambda: {int(name[1:]): command for name, command in commands.items()})
+    made.visible = visible
+    return made
+
+
 def test_connections_by_process(limited: list[str]) -> None:
-    threads = Threads(Host())
-    threads.visible = True  # the test's own container may be one
-    found = Connections(threads.see)
+    who = threads(t4000001="curl", t4000002="curl")
+    found = Connections(who.see)
     found.outbound.add((os.getpid(), _PEER, 443), 3)
     found.failed.add((os.getpid(), _PEER, 443), 2)
-    threads.see(os.getpid())
-    for gone in (4_000_001, 4_000_002):
+    who.see(os.getpid())
+    for gone in (4000001, 4000002):
         found.outbound.add((gone, _PEER, 80), 1)
+        who.see(gone)
+    who.catch_up()
     found.inbound.add((_NOWHERE, 8080), 4)
-    facts = report(limited).connections(found, threads, {4_000_001: "curl", 4_000_002: "curl"})
+    facts = report(limited).connections(found, who)
     assert facts is not None
     assert [facts[name] for name in ("total", "outbound", "inbound", "failed")] == [9, 5, 4, 2]
     foreign, own, curl = facts["processes"]
@@ -147,30 +155,29 @@ def test_connections_by_process(limited: list[str]) -> None:
 
 
 def test_threads_of_a_hidden_pid_namespace(limited: list[str]) -> None:
-    threads = Threads(Host())
-    threads.visible = False
-    found = Connections(threads.see)
+    who = threads(visible=False, **{f"t{os.getpid()}": "curl"})
+    found = Connections(who.see)
     found.outbound.add((os.getpid(), _PEER, 443))
-    threads.see(os.getpid())
-    facts = report(limited).connections(found, threads, {os.getpid(): "curl"})
+    who.see(os.getpid())
+    who.catch_up()
+    facts = report(limited).connections(found, who)
     assert facts is not None and [(row["pid"], row["command"]) for row in facts["processes"]] == [(None, "curl")]
     assert "another pid namespace" in limited[0]
 
 
 def test_a_thread_is_its_process() -> None:
-    threads, known = Threads(Host()), threading.Event()
-    threads.visible = True
+    who = threads()
     numbers: list[int] = []
 
     def work() -> None:
         numbers.append(threading.get_native_id())
-        threads.see(numbers[0])
-        known.set()
+        who.see(numbers[0])
 
     worker = threading.Thread(target=work)
     worker.start()
     worker.join()
-    assert known.is_set() and numbers != [os.getpid()] and threads.of(numbers[0], {})["pid"] == os.getpid()
+    assert numbers != [os.getpid()] and who.of(numbers[0])["pid"] == os.getpid()
+    assert who.of(4000001) == {"pid": None, "command": None, "unit": None, "container": None}
 
 
 def test_addresses_are_written_as_usual() -> None:
