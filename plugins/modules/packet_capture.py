@@ -109,7 +109,7 @@ options:
     type: int
     default: 10
 seealso:
-  - module: nettriage.linux.socket_facts
+  - module: nettriage.linux.capture_report
 """
 
 EXAMPLES = r"""

@@ -96,7 +96,9 @@ def _engine(params: dict[str, Any], want: Wanted) -> tuple[Any, str]:
 
         interface(params["interface"])
         expression = expressed(want) if expression is None else expression
-        return Tcpdump(params["interface"], expression, params["snaplen"], params["max_packets"] + 1), "tcpdump"
+        return Tcpdump(
+            params["interface"], expression, params["snaplen"], params["max_packets"] + 1, params["duration"]
+        ), "tcpdump"
     return _AfPacket(params["interface"], want, params["snaplen"]), "af_packet"
 
 

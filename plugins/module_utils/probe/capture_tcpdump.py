@@ -8,6 +8,8 @@ It writes pcap to a pipe: limits, file and summary are ours. It is started witho
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import os
 import re
 import select
@@ -44,13 +46,14 @@ class Tcpdump:
     """The same interface as a packet ring's. A context manager.
 
     :param snaplen: how many bytes to take of a packet; 0 for its headers.
+    :param seconds: how long the capture is going to last.
     :ivar link_type: of the frames.
     :ivar trouble: what was not as it should have been.
     :raises BadOption: tcpdump does not understand the filter.
     :raises Unavailable: there is no tcpdump, or it may not capture.
     """
 
-    def __init__(self, interface: str, expression: str, snaplen: int, max_packets: int) -> None:
+    def __init__(self, interface: str, expression: str, snaplen: int, max_packets: int, seconds: float) -> None:
         program = find()
         if program is None:
             raise Unavailable(f"tcpdump is in none of {', '.join(PLACES)}; hosts, ports and protocols do without it")
@@ -61,8 +64,8 @@ class Tcpdump:
         self._parser = capture_pcap.Parser()
         self.trouble: str | None = None
         arguments = ["-i", interface, "-s", str(snaplen or HEADER_SNAPLEN), "-c", str(max_packets), "-w", "-"]
-        # Without -U it writes in blocks, and the last one when it is interrupted.
-        arguments += ["-n", "-B", str(_BUFFER_KIB), "--immediate-mode", "--", expression]
+        # Without -U nothing tells that it has begun, until a block of packets is full.
+        arguments += ["-n", "-U", "-B", str(_BUFFER_KIB), "--immediate-mode", "--", expression]
         try:
             self._process = subprocess.Popen(
                 [program, *arguments],
@@ -70,6 +73,8 @@ class Tcpdump:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,  # a few lines, which fit into the pipe
                 env={"PATH": os.defpath, "LC_ALL": "C"},
+                # It survives exec, so tcpdump ends even where this process is killed and no packet comes.
+                preexec_fn=functools.partial(signal.alarm, math.ceil(seconds + _START_S + 2 * _PATIENCE_S)),
             )
         except OSError as error:
             raise Unavailable(why(error, program)) from error
