@@ -41,7 +41,13 @@ def table(
                 yield fit(line, columns), COLOURS["unreachable"]
             continue
         severities = {finding["id"]: finding["severity"] for finding in reversed((findings or {}).get(host, []))}
-        yield from _host(host, result, columns, severities)
+        try:
+            lines = list(_host(host, result, columns, severities))
+        except (AttributeError, KeyError, TypeError, ValueError):  # a host may answer anything
+            lines = [
+                (fit(f"{clean(host)}: its answer is not what packet_capture returns", columns), COLOURS["unreachable"])
+            ]
+        yield from lines
         if files and host in files:
             yield fit(f"  {'file':<{_LABEL}}{clean(files[host])}", columns), None
 

@@ -99,6 +99,14 @@ def test_hosts_that_could_not() -> None:
     assert lines[2] == "db: nothing captured: it had dropped out of the play before"
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"summary": 7}, {**_RESULT, "summary": {}}, {**_RESULT, "packets": "x", "bytes": []}]
+)
+def test_a_host_that_answers_anything_costs_the_others_nothing(wrong: dict[str, Any]) -> None:
+    lines = _lines(web=wrong, db=_RESULT)
+    assert lines[0].startswith("web: ") and lines[-2:] == _lines(db=_RESULT)
+
+
 def test_the_findings_colour_the_lines() -> None:
     result = {**_RESULT, "summary": _SICK}
     colours = dict(table({"web": result}, 200, None, {"web": evaluate({"capture": result})}))
