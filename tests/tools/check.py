@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the project's checks side by side and ends with one table of what each said.
 
-    python3 -m tests.tools.check [lint|site|unit|project|page|targets|sanity|lab|bench ...]     all of them without a word
+    python3 -m tests.tools.check [lint|site|unit|project|page|targets|sanity|lab|bench ...]  all without a word
 
 A check's whole output is in .cache/log/NAME.log; it is printed too where the check failed or ran tests. What cannot run
 here (an interpreter that is not installed, no root) is named in the table; with CI set in the environment a lab that
