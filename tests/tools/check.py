@@ -47,6 +47,7 @@ UNIT = "tests/requirements-unit.txt"
 PROJECT = "tests/requirements-project.txt"
 LINT = "tests/requirements.txt"
 DOCS = "tests/requirements-docs.txt"
+IMPORTER = "galaxy-importer==0.4.44"
 
 # ansible-core's own support matrix: the versions that this collection supports, and the controller's Python for each.
 CORES = {
@@ -223,6 +224,8 @@ def project(plan: Plan) -> None:
         return
     need = plan.environment("project", version, UNIT, RUNTIME, PROJECT)
     plan.add(Step("project", pytest("project", "tests/project"), (need,), loud=True))
+    need = plan.environment("importer", version, RUNTIME, IMPORTER)
+    plan.add(Step("galaxy-importer", script("importer", os.path.join(venv("importer"), "bin")), (need,)))
 
 
 def page(plan: Plan) -> None:
