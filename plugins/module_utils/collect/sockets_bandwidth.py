@@ -67,15 +67,17 @@ class Bandwidth:
     def __init__(self, host: Host, flows: list[Flow], census: Census, window: Window) -> None:
         self._flows = sorted(flows, key=lambda flow: flow.received + flow.acked, reverse=True)
         self._called = census.outbound([flow.port for flow in self._flows])
-        self._ways = _Ways(host, bool(flows))
+        # Now, while this process is in the namespace of these connections.
+        ways = _Ways(host, bool(flows))
+        self._through = [ways.interface(flow) for flow in self._flows]
         self._window = window
         self.inodes = {flow.inode for flow in flows}
 
     def busiest(self, owners: Owners) -> list[dict[str, Any]]:
         """The part ``flows`` of the quality."""
         return [
-            {**self._flow(flow, owners), "interface": self._ways.interface(flow)}
-            for flow in self._flows[: self._window.top]
+            {**self._flow(flow, owners), "interface": name}
+            for flow, name in zip(self._flows[: self._window.top], self._through)
         ]
 
     def facts(self, owners: Owners) -> dict[str, Any]:
@@ -84,13 +86,13 @@ class Bandwidth:
         holders: dict[_Holder, _Sum] = {}
         interfaces: dict[str | None, _Sum] = {}
         everything = _Sum()
-        for called, flow in zip(self._called, self._flows):
+        for called, name, flow in zip(self._called, self._through, self._flows):
             port = flow.peer_port if called else flow.port
             place = (called, diag.address(flow.family, flow.destination), diag.raw_port(port))
             everything.add(flow)
             places.setdefault(place, _Sum()).add(flow)
             holders.setdefault(owners.holder(flow.inode), _Sum()).add(flow)
-            interfaces.setdefault(self._ways.interface(flow), _Sum()).add(flow)
+            interfaces.setdefault(name, _Sum()).add(flow)
         top = self._window.top
         return {
             **self._figures(everything),
