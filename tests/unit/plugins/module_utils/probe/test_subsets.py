@@ -4,18 +4,14 @@
 
 from __future__ import annotations
 
-import os
-import select
-import time
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.health import health, wanted
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
 from ansible_collections.nettriage.linux.plugins.module_utils.probe import subsets
-from ansible_collections.nettriage.linux.plugins.module_utils.probe.measure import Deadline
 
 PARAMS: dict[str, Any] = {
     "gather_subset": ["!all"],
@@ -59,54 +55,6 @@ def test_without_the_probes_at_hand_nothing_is_left_out_in_silence() -> None:
 def test_a_time_that_cannot_be_kept(seconds: float) -> None:
     with pytest.raises(BadOption, match="probe_timeout"):
         subsets.probed(Host(), ["http"], {**PARAMS, "urls": ["http://127.0.0.1/"], "probe_timeout": seconds})
-
-
-def _raising(error: Exception) -> Callable[[], dict[str, Any]]:
-    def work() -> dict[str, Any]:
-        raise error
-
-    return work
-
-
-def _stuck() -> dict[str, Any]:
-    select.select([], [], [])
-    return {}
-
-
-def _killed() -> dict[str, Any]:
-    os._exit(9)
-
-
-def test_each_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subsets, "_GRACE_S", 0.2)
-    before, started = set(os.listdir("/proc/self/fd")), time.monotonic()
-    answers = subsets._side_by_side(
-        [
-            lambda: {"http": {"available": True, "text": "x" * 200_000}},
-            _raising(Unavailable("there is no resolver")),
-            _raising(ZeroDivisionError("by zero")),
-            _stuck,
-            _killed,
-        ],
-        Deadline(0.8),
-    )
-    assert len(answers[0]["http"]["text"]) == 200_000
-    assert answers[1] == {"why": "there is no resolver"}
-    assert "a defect of the collection" in answers[2]["why"]
-    assert answers[3] == answers[4] == {"why": "the probe did not end in time"}
-    assert time.monotonic() - started < 5
-    assert set(os.listdir("/proc/self/fd")) == before
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
-
-
-def test_a_wrong_option_ends_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    started = time.monotonic()
-    with pytest.raises(BadOption, match=r"^urls: 'x' is not accepted; give a URL$"):
-        subsets._side_by_side([_stuck, _raising(BadOption("urls", "x", "a URL"))], Deadline(30))
-    assert time.monotonic() - started < 15
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
 
 
 def test_hops_are_kept_of_the_worst_paths_only(monkeypatch: pytest.MonkeyPatch) -> None:
