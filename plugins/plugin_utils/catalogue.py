@@ -257,11 +257,15 @@ class Catalogue:
     :param limits: values that replace those of ``rules/limits.yml``.
     :param rules: rules to add; one with the id of a rule that is there takes its place, and one with
         ``enabled: false`` switches it off.
+    :param built_in: the rules that are there, those of a host's facts unless others are given.
     :raises RuleError: one of them cannot be used.
     """
 
     def __init__(
-        self, limits: Mapping[str, Any] | None = None, rules: Iterable[Mapping[str, Any]] | None = None
+        self,
+        limits: Mapping[str, Any] | None = None,
+        rules: Iterable[Mapping[str, Any]] | None = None,
+        built_in: Iterable[Mapping[str, Any]] | None = None,
     ) -> None:
         self.limits = _overridden(built_in_limits(), limits or {})
         compiled: dict[str, Expression] = {}
@@ -275,7 +279,9 @@ class Catalogue:
                 compiled[text] = made
             return compiled[text]
 
-        wanted: dict[str, Mapping[str, Any]] = {data["id"]: data for data in built_in_rules()}
+        wanted: dict[str, Mapping[str, Any]] = {
+            data["id"]: data for data in (built_in_rules() if built_in is None else built_in)
+        }
         own = _own(rules)
         for rule_id, data in own.items():
             if rule_id not in wanted and data.keys() == {"id", "enabled"}:

@@ -154,11 +154,11 @@ def _finding(rule: Rule, severity: str, scope: dict[str, Any]) -> Finding:
         "advice": rule.advice.all(scope),
         "remedies": rule.remedies.all(scope),
         "refused": [{"remedy": name, "why": why} for name, text in rule.refused for why in text.all(scope)],
-        "command": _inside(scope["facts"], rule.command.first(scope)),
+        "command": inside(scope["facts"], rule.command.first(scope)),
     }
 
 
-def _inside(facts: Facts, command: str) -> str:
+def inside(facts: Facts, command: str) -> str:
     """*command* as it is to be run where the facts were gathered: in a network namespace, maybe."""
     meta = facts.get("meta")
     netns = meta.get("netns") if isinstance(meta, dict) else None

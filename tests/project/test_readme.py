@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every example of the README and of the guides is executed.
 
-A comment before each block says how: ``run`` its commands in a fresh copy of the checkout, ``check`` them there without
-changing anything, ``play`` it as a playbook, put it into ``group_vars`` of an audit or of a ``tune`` in check mode,
-``sample`` of the terminal that the lab compares with the real thing, or ``not run`` and why.
+A comment before each block says how: ``run`` its commands in a fresh copy of the checkout, ``check`` them there
+without changing anything, ``look`` from host to host with them, ``play`` it as a playbook, put it into ``group_vars``
+of an audit or of a ``tune`` in check mode, ``sample`` of the terminal that the lab compares with the real thing, or
+``not run`` and why.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def blocks(how: str) -> list[str]:
 
 
 def test_every_block_says_how_it_is_tested() -> None:
-    assert {block.how for block in BLOCKS} <= {"run", "check", "play", "group_vars", "tune", "sample", "not run"}
+    ways = {"run", "check", "look", "play", "group_vars", "tune", "sample", "triage sample", "not run"}
+    assert {block.how for block in BLOCKS} <= ways
     assert blocks("run")
     assert blocks("play")
     assert blocks("group_vars")
@@ -74,6 +76,17 @@ def test_the_commands_show_a_plan(run: Run, fresh: pathlib.Path, commands: str) 
     done = run("bash", "-euc", commands, cwd=fresh)
     assert "nothing to change" in done.stdout or "planned" in done.stdout
     assert (fresh / "plan.json").is_file()
+
+
+@pytest.mark.parametrize("commands", blocks("look"))
+def test_the_commands_look_from_host_to_host(run: Run, fresh: pathlib.Path, commands: str) -> None:
+    """Both hosts of the inventory are this machine, each reached by the loopback."""
+    (fresh / "look.json").write_text('{"triage_address": "127.0.0.1", "mesh_address": "127.0.0.1"}')
+    wrapped = 'ansible-playbook() { command ansible-playbook "$@" -e @look.json; }\n'
+    done = run("bash", "-euc", wrapped + commands, cwd=fresh)
+    (report,) = set(re.findall(r"^Report: (\S+)", done.stdout, re.M))
+    assert "failed=0" in done.stdout and pathlib.Path(report).is_file()
+    assert "could not be looked at" not in done.stdout
 
 
 def test_a_second_make_audit_installs_nothing(run: Run, fresh: pathlib.Path) -> None:

@@ -58,15 +58,14 @@ function arrows(grid) {
 
 async function copy(button) {
   const code = button.previousElementSibling;
-  let done = true;
   try {
     await navigator.clipboard.writeText(code.textContent);
   } catch {
     // Pages that did not come by https have no clipboard: the older way takes what is selected.
     getSelection().selectAllChildren(code);
-    done = document.execCommand("copy");
+    document.execCommand("copy");
   }
-  button.textContent = done ? "Copied" : "Selected";
+  button.textContent = "Copied";
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 }
 
