@@ -8,7 +8,7 @@ once, since walking it anew for every host and row costs several times as much. 
 - A function of which an argument is null is null (except ``not_null``, ``type`` and the like): facts may be absent.
 - Values of types that cannot be ordered compare as null, as the specification says and the library does not.
 - Names of functions, their number of arguments, and names of limits are checked before any fact is seen.
-- There are more functions: see ``FUNCTIONS``.
+- There are more functions: see ``expression_functions``.
 """
 
 from __future__ import annotations
@@ -16,16 +16,21 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
-from ansible_collections.nettriage.linux.plugins.plugin_utils import arithmetic
+from ansible_collections.nettriage.linux.plugins.plugin_utils.expression_functions import (
+    FUNCTIONS,
+    TAKE_NULL,
+    Evaluate,
+    call,
+    reference,
+    standard,
+)
 
 with suppress(ImportError):  # see packages.MISSING
-    from jmespath import exceptions, functions
+    from jmespath import exceptions
     from jmespath.parser import Parser
 
-Evaluate = Callable[[Any], Any]
 # The library's tree: type, value and children. Its own types are not part of its interface.
 Node = Any
 
@@ -117,11 +122,11 @@ def _check_call(node: Node, text: str) -> None:
     name, given = node["value"], len(node["children"])
     if name in FUNCTIONS:
         wanted, variadic = len(FUNCTIONS[name][1]), False
-    elif name in _standard().FUNCTION_TABLE:
-        signature = _standard().FUNCTION_TABLE[name]["signature"]
+    elif name in standard().FUNCTION_TABLE:
+        signature = standard().FUNCTION_TABLE[name]["signature"]
         wanted, variadic = len(signature), any(argument.get("variadic") for argument in signature)
     else:
-        raise _unknown("function", name, text, [*FUNCTIONS, *_standard().FUNCTION_TABLE])
+        raise _unknown("function", name, text, [*FUNCTIONS, *standard().FUNCTION_TABLE])
     if given < wanted or (given > wanted and not variadic):
         least = "at least " if variadic else ""
         noun = "argument" if wanted == 1 else "arguments"
@@ -135,109 +140,6 @@ def _unknown(what: str, name: str, text: str, known: Collection[str]) -> Express
         f"{what} {name!r} at column {text.find(name) + 1} of {text!r} does not exist;"
         f" there are {', '.join(sorted(known))}"
     )
-
-
-# --- The functions ---
-
-
-def _at_least(rows: list[Any], key: _Expression, least: float) -> list[Any]:
-    values = ((row, key.expression(row)) for row in rows)
-    return [row for row, value in values if arithmetic.is_number(value) and value >= least]
-
-
-def _group_by(rows: list[Any], key: _Expression) -> list[dict[str, Any]]:
-    groups: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        value = key.expression(row)
-        groups.setdefault(repr(value), {"key": value, "rows": []})["rows"].append(row)
-    return list(groups.values())
-
-
-def _kernel_at_least(release: str, wanted: str) -> bool:
-    return _version(release) >= _version(wanted)
-
-
-def _version(text: str) -> list[int]:
-    """Major and minor number of a kernel release."""
-    parts = text.replace("-", ".").split(".")[:2]
-    return [int(part) if part.isascii() and part.isdigit() and len(part) < 9 else 0 for part in parts]
-
-
-def _scope(address: str) -> str | None:
-    from ansible_collections.nettriage.linux.plugins.plugin_utils import addresses  # netaddr is slow to import
-
-    return addresses.scope(address)
-
-
-def _common_prefix(texts: list[Any]) -> str | None:
-    from ansible_collections.nettriage.linux.plugins.plugin_utils import addresses
-
-    return addresses.common_prefix(text for text in texts if isinstance(text, str))
-
-
-# Name: the function, and the JMESPath types of its arguments.
-FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
-    # ratio(part, whole): null where whole is 0
-    "ratio": (arithmetic.ratio, ("number", "number")),
-    # total(values), peak(values): sum and largest of those that are numbers; null where none is
-    "total": (arithmetic.total, ("array",)),
-    "peak": (arithmetic.peak, ("array",)),
-    # at_least(rows, &field, limit): the rows whose field reaches the limit
-    "at_least": (_at_least, ("array", "expref", "number")),
-    # group_by(rows, &field): [{key, rows}] in the order of first appearance
-    "group_by": (_group_by, ("array", "expref")),
-    # lower_bound(events, trials): the share that is certain by 95 %
-    "lower_bound": (arithmetic.lower_bound, ("number", "number")),
-    # bdp_bytes(rtt_ms, bandwidth_mbps): what a full path holds
-    "bdp_bytes": (arithmetic.bdp_bytes, ("number", "number")),
-    # keepalive_detection_s(time_s, interval_s, probes): until a dead peer is noticed
-    "keepalive_detection_s": (arithmetic.keepalive_detection_s, ("number", "number", "number")),
-    # kernel_at_least('6.1.0-13-amd64', '5.4')
-    "kernel_at_least": (_kernel_at_least, ("string", "string")),
-    # scope(address): any, loopback, link_local, multicast, private or global
-    "scope": (_scope, ("string",)),
-    # common_prefix(addresses): the one network that they are all of; null where there is none
-    "common_prefix": (_common_prefix, ("array",)),
-}
-
-
-class _Expression:
-    """An argument ``&expression``, with the name and the form that the library's own functions look for."""
-
-    def __init__(self, expression: Evaluate) -> None:
-        self.expression = expression
-
-    def visit(self, expression: Evaluate, value: Any) -> Any:
-        return expression(value)
-
-
-@cache
-def _standard() -> Any:
-    """The library's own functions."""
-    return functions.Functions()
-
-
-# These say something about null itself.
-_TAKE_NULL = {"not_null", "type", "to_array", "to_string", "merge"}
-_TYPES = {
-    bool: "boolean",
-    int: "number",
-    float: "number",
-    str: "string",
-    list: "array",
-    dict: "object",
-    _Expression: "expref",
-}
-
-
-def _call(name: str, values: list[Any]) -> Any:
-    if name not in FUNCTIONS:
-        return _standard().call_function(name, values)
-    function, wanted = FUNCTIONS[name]
-    for value, kind in zip(values, wanted, strict=True):
-        if _TYPES.get(type(value)) != kind:
-            raise exceptions.JMESPathTypeError(name, value, str(_TYPES.get(type(value), "null")), [kind])
-    return function(*values)
 
 
 # --- From the tree to Python functions: one for each type of node, see jmespath.ast ---
@@ -424,19 +326,19 @@ def _multi_select_dict(node: Node) -> Evaluate:
 
 
 def _expref(node: Node) -> Evaluate:
-    expression = _Expression(_compile(node["children"][0]))
+    expression = reference(_compile(node["children"][0]))
     return lambda value: expression
 
 
 def _function(node: Node) -> Evaluate:
     name, arguments = node["value"], [_compile(child) for child in node["children"]]
-    takes_null = name in _TAKE_NULL
+    takes_null = name in TAKE_NULL
 
     def run(value: Any) -> Any:
         values = [argument(value) for argument in arguments]
         if not takes_null and any(each is None for each in values):
             return None
-        return _call(name, values)
+        return call(name, values)
 
     return run
 
