@@ -67,7 +67,8 @@ class Tcpdump:
         # Without -U nothing tells that it has begun, until a block of packets is full.
         arguments += ["-n", "-U", "-B", str(_BUFFER_KIB), "--immediate-mode", "--", expression]
         try:
-            self._process = subprocess.Popen(
+            # The module's run_command waits until the end, and here packets are read while they come.
+            self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 [program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
