@@ -237,10 +237,19 @@ def _opened(host: Host, view: View) -> int:
 class _Sysctls:
     """The subset ``sysctl``; what differs elsewhere is known from elsewhere."""
 
+    def __init__(self) -> None:
+        # Of the others only what a namespace has of its own: the first one tells which keys those are.
+        self._keys: list[str] | None = None
+
     def baseline(self, host: Host) -> None:
         """Nothing here is counted."""
 
     def sample(self, host: Host) -> sysctls.Sample:
+        if host.netns is not None:
+            now = sysctls.values_only(host, sysctls.KEYS if self._keys is None else self._keys)
+            if self._keys is None:
+                self._keys = [key for key, value in now.values.items() if value is not None and key.startswith("net.")]
+            return now
         now = sysctls.values_only(host)
         return now._replace(tuned=sysctls.tuned(host, now.limited, elsewhere=False))
 

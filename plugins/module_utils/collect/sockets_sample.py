@@ -60,7 +60,8 @@ def take(host: Host, light: bool = False, most_details: int | None = None) -> Sa
     """Ask for the sockets.
 
     :param light: only what the first of two samples is needed for: listeners, what waits, what moves.
-    :param most_details: of how many connections to ask for tcp_info; :data:`MAX_DETAILS` where nothing is said.
+    :param most_details: for one of many namespaces: of how many connections to ask for tcp_info. Sockets that are
+        bound and not connected are not counted then, for the kernel would walk the ports of all namespaces each time.
     :raises Unavailable: neither netlink nor procfs can be had.
     """
     source, missing = open_source(host)
@@ -68,7 +69,7 @@ def take(host: Host, light: bool = False, most_details: int | None = None) -> Sa
     if missing is not None:
         limited.append(f"{missing}; the files of procfs know no backlog, drops, tcp_info or memory of sockets")
     try:
-        return _take(host, source, limited, light, MAX_DETAILS if most_details is None else most_details)
+        return _take(host, source, limited, light, most_details)
     finally:
         source.close()
 
@@ -96,13 +97,16 @@ def open_source(host: Host) -> tuple[Source, str | None]:
     return source, None
 
 
-def _take(host: Host, source: Source, limited: list[str], light: bool, most: int) -> Sample:
+def _take(host: Host, source: Source, limited: list[str], light: bool, most_details: int | None) -> Sample:
+    most = MAX_DETAILS if most_details is None else most_details
     ports = read_ports(host)
     if ports.low is None:
         limited.append("the range of ephemeral ports cannot be read: their use is not counted")
     listeners = listening(source)
     for attempt in range(_ATTEMPTS):
         census = Census(ports, {listener.port for listener in listeners})
+        if most_details is not None:
+            census.bound = None
         details: list[Batch] = []
         if isinstance(source, ProcSockets):
             interrupted = count(source, census, Expected(0, 0))
@@ -192,6 +196,8 @@ def count(source: Source, census: Census, there: Expected, details: list[Batch] 
             if details is not None and batch.stride > _BARE_SIZE and len(details) < MAX_DETAILS:
                 details.append(_kept(batch))
         interrupted |= source.interrupted
+    if census.bound is None:
+        return interrupted
     if sum(census.states) > _MAX_BOUND:
         census.bound = None
         census.cut.add("states: close (bound, not connected) was not counted beside so many others")

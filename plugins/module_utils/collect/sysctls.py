@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, List, NamedTuple, Union
+from typing import Any, Iterable, List, NamedTuple, Union
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import sysctl
@@ -86,14 +86,15 @@ def sample(host: Host) -> Sample:
     return now._replace(tuned=tuned(host, now.limited))
 
 
-def values_only(host: Host) -> Sample:
+def values_only(host: Host, keys: Iterable[str] = KEYS) -> Sample:
     """The sample without what becomes of our own files.
 
+    :param keys: which of :data:`KEYS` to read.
     :raises Unavailable: there is no ``/proc/sys/net`` at all.
     """
     values: dict[str, Value] = {}
     limited: list[str] = []
-    for key in KEYS:
+    for key in keys:
         try:
             values[key] = parse(key, sysctl.read(host, key))
         except Unavailable as error:

@@ -8,6 +8,7 @@ Sources: sysctl(8), sysctl.d(5), ``fs/proc/proc_sysctl.c``.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import (
@@ -23,6 +24,7 @@ _SWAP = str.maketrans("./", "/.")
 _ACCEPTED = "a key such as net.core.somaxconn or net/ipv4/conf/bond0.101/rp_filter"
 
 
+@functools.lru_cache(maxsize=512)  # the same keys are read in many namespaces
 def relative_path(key: str) -> str:
     """The path of *key* below ``/proc/sys``.
 
