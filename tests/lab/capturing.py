@@ -25,7 +25,6 @@ _NOBODY = 65534
 _CAPTURE = """
 import json, os, sys
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable
-from ansible_collections.nettriage.linux.plugins.module_utils.probe import capture_tcpdump
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.capture import packet_capture
 from ansible_collections.nettriage.linux.plugins.module_utils.target import open_target
 nobody, params = json.load(sys.stdin)
@@ -185,11 +184,11 @@ def inject(namespace: Namespace, interface: str, *packets: bytes) -> None:
             made.send(packet)
 
 
-def running(word: str, namespace: Namespace) -> list[int]:
-    """The pids of programs with *word* in their command line that live in *namespace*."""
+def running(command: str, namespace: Namespace) -> list[int]:
+    """The pids of programs of this name that live in *namespace*."""
     found = []
     for pid in namespace.run("ip", "netns", "pids", namespace.name).split():
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-            if word.encode() in file.read():
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as file:
+            if file.read().strip() == command:
                 found.append(int(pid))
     return found
