@@ -13,7 +13,7 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help audit tune rollback test lint site unit project targets sanity lab bench demo clean
+.PHONY: help audit tune rollback test lint site unit project page targets sanity lab bench demo clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -42,7 +42,7 @@ rollback: .venv/.installed $(LINK) ## undo the last tuning of this host, or INVE
 demo: .venv/.installed $(LINK) ## a small fleet with real faults in network namespaces, audited (root)
 	@.venv/bin/python tests/lab/demo.py '$(REPORT)'
 
-test: ## everything: lint, unit, project, targets, sanity, lab, bench
+test: ## everything: lint, unit, project, page, targets, sanity, lab, bench
 	@$(RUN)
 
 lint: ## ruff, mypy, ansible-lint, yamllint, docs, changelog, licences, build
@@ -56,6 +56,9 @@ unit: ## unit tests on every Python that is installed
 
 project: ## the documents, the built archive, make audit in a fresh copy
 	@$(RUN) project
+
+page: ## the report in a browser, and by axe-core (chromium, npm)
+	@$(RUN) page
 
 targets: ## the modules on every Python, by every supported ansible-core
 	@$(RUN) targets

@@ -50,13 +50,27 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         fetched = {name: own[args["files"]] for name, own in hostvars.items() if args["files"] in own}
         files = {name: str(each["dest"]) for name, each in fetched.items() if "dest" in each}
         captured = {name: each for name, each in results.items() if each and "summary" in each}
-        # Without the packages that the rules need there are no colours, and that is all.
-        findings = (
-            {} if MISSING else {name: evaluate({"capture": each}, args["limits"]) for name, each in captured.items()}
-        )
+        findings = _judged(captured, args["limits"])
         for line, colour in table(results, display.columns, files, findings):
             display.display(line, color=colour)
         if len(captured) > (forks := context.CLIARGS.get("forks") or 1):
             told = f"{forks} of {count(len(captured), 'host')} captured at a time"
             display.display(f"{told}; --forks {len(captured)} is for all at once", color="yellow")
         return findings
+
+
+def _judged(captured: dict[str, Any], limits: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The findings of each host.
+
+    :raises RuleError: *limits* cannot be used.
+    """
+    if MISSING:
+        return {}  # without the packages that the rules need there are no colours, and that is all
+    evaluate({"capture": {}}, limits)
+    found = {}
+    for name, result in captured.items():
+        try:
+            found[name] = evaluate({"capture": result}, limits)
+        except RuleError:  # a host may answer anything, and costs the others nothing
+            found[name] = []
+    return found

@@ -57,7 +57,7 @@ options:
       when:
         description:
           - A JMESPath expression over C(facts), C(item) and C(limits), or a mapping with one for each severity.
-          - Besides JMESPath's own functions there are C(ratio), C(total), C(peak), C(at_least), C(group_by),
+          - Besides JMESPath's own functions there are C(ratio), C(total), C(peak), C(at_least), C(within), C(group_by),
             C(lower_bound), C(bdp_bytes), C(keepalive_detection_s), C(kernel_at_least), C(scope) and C(common_prefix).
           - What is absent is null, and a comparison with null does not hold.
         type: raw

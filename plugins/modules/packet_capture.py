@@ -55,6 +55,14 @@ options:
       - Without O(path) it is what such a file would have had.
     type: int
     default: 67108864
+  ring:
+    description:
+      - Instead of ending at O(max_bytes), go on and overwrite the oldest packets, so that the file holds the last ones.
+      - Of O(max_bytes), which must be 1 MiB or more, the last third to two thirds are kept. The rest is needed to put
+        the file in order.
+      - The summary is then one of what the file holds.
+    type: bool
+    default: false
   snaplen:
     description:
       - How many bytes to keep of each packet, with its link header. V(0) keeps the headers only.
@@ -200,6 +208,10 @@ packets:
   description: How many packets were captured.
   returned: always
   type: int
+overwritten:
+  description: How many of these are not in the file any more, and not in the summary, because of O(ring).
+  returned: always
+  type: int
 bytes:
   description: How long they were on the wire, with their link headers.
   returned: always
@@ -294,6 +306,7 @@ def main() -> None:
             "duration": {"type": "float", "default": 10},
             "max_packets": {"type": "int", "default": 1_000_000},
             "max_bytes": {"type": "int", "default": 64 << 20},
+            "ring": {"type": "bool", "default": False},
             "snaplen": {"type": "int", "default": 0},
             "path": {"type": "path"},
             "hosts": {"type": "list", "elements": "str", "default": []},

@@ -13,6 +13,8 @@ description:
   - Counts the TCP sockets of a network namespace by state, and tells the listeners with their queues, the destinations
     with the ephemeral ports that they take, the processes behind them, and the quality of connections as TCP itself
     measures it.
+  - With O(interval) it also tells how much each connection, destination, process and interface carries, from the byte
+    counters of TCP and without any capture. What comes and goes within the interval is not seen by that.
   - The kernel is asked by netlink. Where it does not answer, the tables in C(/proc/net) are read, and
     RV(ansible_facts.nettriage_sockets.source) says so.
   - Without privilege other users' processes stay unnamed, and RV(ansible_facts.nettriage_sockets.limited) tells how
@@ -67,6 +69,10 @@ EXAMPLES = r"""
   nettriage.linux.socket_facts:
     interval: 2
 
+- name: Who uses the bandwidth?
+  ansible.builtin.debug:
+    msg: "{{ ansible_facts['nettriage_sockets'].tcp.bandwidth.processes }}"
+
 - name: Which destination takes most of the ephemeral ports, and for whom?
   ansible.builtin.debug:
     msg: "{{ ansible_facts['nettriage_sockets'].tcp.destinations | first }}"
@@ -119,7 +125,7 @@ ansible_facts:
           returned: when available
           type: bool
         tcp:
-          description: States, listeners, destinations, processes, queues and quality of TCP.
+          description: States, listeners, destinations, processes, queues, quality and bandwidth of TCP.
           returned: when available
           type: dict
         udp:

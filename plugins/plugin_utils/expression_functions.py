@@ -22,6 +22,11 @@ def _at_least(rows: list[Any], key: _Expression, least: float) -> list[Any]:
     return [row for row, value in values if arithmetic.is_number(value) and value >= least]
 
 
+def _within(rows: list[Any], key: _Expression, values: list[Any]) -> list[Any]:
+    wanted = [value for value in values if value is not None]
+    return [row for row in rows if key.expression(row) in wanted]
+
+
 def _group_by(rows: list[Any], key: _Expression) -> list[dict[str, Any]]:
     groups: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -61,6 +66,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "peak": (arithmetic.peak, ("array",)),
     # at_least(rows, &field, limit): the rows whose field reaches the limit
     "at_least": (_at_least, ("array", "expref", "number")),
+    # within(rows, &field, values): the rows whose field is among the values
+    "within": (_within, ("array", "expref", "array")),
     # group_by(rows, &field): [{key, rows}] in the order of first appearance
     "group_by": (_group_by, ("array", "expref")),
     # lower_bound(events, trials): the share that is certain by 95 %

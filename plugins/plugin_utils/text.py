@@ -55,21 +55,38 @@ def _columns(char: str) -> int:
 
 def fit(text: str, columns: int) -> str:
     """*text*, cut with an ellipsis where it takes more than *columns*."""
-    if width(text) <= columns:
-        return text
-    kept, used = [], 1
-    for char in text:
-        used += _columns(char)
-        if used > columns:
-            break
-        kept.append(char)
-    return "".join(kept).rstrip() + "…"
+    return text if width(text) <= columns else cut(text, columns - 1).rstrip() + "…"
 
 
 def pad(text: str, columns: int) -> str:
     """*text* cut or filled up to exactly *columns*."""
     text = fit(text, columns)
     return text + " " * (columns - width(text))
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """*text* in lines of at most *columns*, broken between words where that is possible; one line at least."""
+    lines, line = [], ""
+    for word in text.split():
+        if line and width(line) + 1 + width(word) > columns:
+            lines.append(line)
+            line = ""
+        while width(word) > columns:
+            head = cut(word, columns) or word[0]
+            lines.append(head)
+            word = word[len(head) :]
+        line = f"{line} {word}".strip()
+    return [*lines, line] if line or not lines else lines
+
+
+def cut(text: str, columns: int) -> str:
+    """As much of the beginning of *text* as takes at most *columns*."""
+    used = 0
+    for number, char in enumerate(text):
+        used += _columns(char)
+        if used > columns:
+            return text[:number]
+    return text
 
 
 def count(number: int, noun: str) -> str:

@@ -40,7 +40,8 @@ except (BadOption, Unavailable) as error:
 """
 _PARAMS: dict[str, Any] = {
     "procfs": "/proc", "sysfs": "/sys", "interface": "any", "duration": 1.0, "max_packets": 1_000_000,
-    "max_bytes": 64 << 20, "snaplen": 0, "path": None, "hosts": [], "ports": [], "protocols": [], "filter": None,
+    "max_bytes": 64 << 20, "snaplen": 0, "ring": False, "path": None,
+    "hosts": [], "ports": [], "protocols": [], "filter": None,
     "engine": "auto", "top": 10,
 }  # fmt: skip
 

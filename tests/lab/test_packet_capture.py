@@ -326,6 +326,33 @@ def test_limits_are_kept(lab: Lab, tmp_path: pathlib.Path, engine: str) -> None:
     assert running("tcpdump", client) == []
 
 
+def test_a_ring_holds_the_last_packets(lab: Lab, tmp_path: pathlib.Path) -> None:
+    client, __, link = lab.pair()
+    path, limit = tmp_path / "ring.pcap", 1 << 20
+    capture = Capture(
+        client,
+        interface=link.interfaces[0],
+        protocols=["udp"],
+        duration=2.5,
+        path=str(path),
+        max_bytes=limit,
+        ring=True,
+    )
+    flood(client, link.addresses[1], 1, 11)
+    flood(client, link.addresses[1], 20_000, 100)
+    flood(client, link.addresses[1], 1, 12)
+    result = capture.result()
+    kept = frames(path)
+    assert result["packets"] == pytest.approx(20_002, abs=20) and result["truncated_by"] == "duration"
+    assert 0 < result["overwritten"] == result["packets"] - len(kept) and len(printed(path)) == len(kept)
+    assert limit // 4 < path.stat().st_size == result["size_bytes"] <= limit * 2 // 3
+    assert result["summary"]["protocols"] == {"udp": len(kept)}
+    sizes = [frame.length - 42 for frame in kept]
+    assert 11 not in sizes and 12 in sizes
+    assert [frame.at_ns for frame in kept] == sorted(frame.at_ns for frame in kept)
+    assert os.listdir(tmp_path) == ["ring.pcap"]
+
+
 def test_tcpdump_as_the_engine(lab: Lab, tmp_path: pathlib.Path) -> None:
     """The same packets, without payload, and the same summary as ours; an expression that only it understands."""
     client, server, link = lab.pair()

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.audit import Judge
@@ -25,6 +26,7 @@ from ansible_collections.nettriage.linux.tests.bench.findings import busy_host
 
 GENERATED = "2026-01-31T12:00:00Z"
 GROUPS = ("web", "database", "queue", "storage", "edge")
+Page = Callable[[str], str]
 # Whatever a host, a process or an inventory may call itself.
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
@@ -50,7 +52,7 @@ def fleet(hosts: int, rows: int | None = None) -> Fleet:
 
 def hostile() -> Fleet:
     """Hosts whose every text tries to break out of the page."""
-    judge = Judge(10)
+    judge = Judge(2)
     found = []
     for number, text in enumerate(HOSTILE):
         facts = _named(busy_host(), text)
@@ -125,6 +127,8 @@ def together(names: Sequence[str], text: str = "10.0.1.9:5432") -> Joined:
 
 
 def _hosts(judge: Judge, count: int) -> Iterator[Host]:
+    """Hosts of a few kinds: each kind is judged once."""
+    kinds: dict[tuple[bool, bool, int], Host] = {}
     for number in range(count):
         group = GROUPS[number % len(GROUPS)]
         name, groups = f"{group}{number:04}.prod.example.net", [group, "north" if number % 3 else "south"]
@@ -132,13 +136,19 @@ def _hosts(judge: Judge, count: int) -> Iterator[Host]:
             why = "connect to host 10.0.0.9 port 22: No route to host"
             yield Host(name, "unreachable", error=why, groups=groups)
             continue
-        facts = busy_host()
-        if number % (10 if count > 60 else 3):
-            _heal(facts)
-        if number % 16 == 15:
-            facts["nic"]["interfaces"][1]["carrier"] = False
-        facts["sockets"]["tcp"]["listeners"][-1]["processes"][0]["pid"] = 1000 + number
-        yield judge.host(name, _registered(facts), {}, [], groups)
+        kind = number % (10 if count > 60 else 3) == 0, number % 16 == 15, number % 4
+        if kind not in kinds:
+            kinds[kind] = judge.host(name, _registered(_facts(*kind)), {}, [])
+        yield replace(kinds[kind], name=name, groups=groups)
+
+
+def _facts(sick: bool, unplugged: bool, number: int) -> dict[str, Any]:
+    facts = busy_host()
+    if not sick:
+        _heal(facts)
+    facts["nic"]["interfaces"][1]["carrier"] = not unplugged
+    facts["sockets"]["tcp"]["listeners"][-1]["processes"][0]["pid"] = 1000 + number
+    return facts
 
 
 def _heal(facts: dict[str, Any]) -> None:
@@ -165,3 +175,12 @@ def _named(value: Any, text: str) -> Any:
         chosen = ("command", "unit", "name", "container")
         return {key: text if key in chosen and item else _named(item, text) for key, item in value.items()}
     return [_named(item, text) for item in value] if isinstance(value, list) else value
+
+
+FLEETS: dict[str, Callable[[], Fleet]] = {
+    "one": lambda: fleet(1),
+    "six": lambda: fleet(6, rows=3),
+    "large": lambda: fleet(2000),
+    "hostile": hostile,
+    "healthy": lambda: join([Host("a", "ok"), Host("b", "ok")], GENERATED, "0.1.0"),
+}

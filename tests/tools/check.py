@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the project's checks side by side and ends with one table of what each said.
 
-    python3 -m tests.tools.check [lint|site|unit|project|targets|sanity|lab|bench ...]     all of them without a word
+    python3 -m tests.tools.check [lint|site|unit|project|page|targets|sanity|lab|bench ...]  all without a word
 
 A check's whole output is in .cache/log/NAME.log; it is printed too where the check failed or ran tests. What cannot run
 here (an interpreter that is not installed, no root) is named in the table; with CI set in the environment a lab that
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, Sequence
 
+from tests.page import browser
 from tests.tools import environment
 from tests.tools.checkout import CACHE, COLLECTIONS, ROOT
 
@@ -45,6 +47,7 @@ UNIT = "tests/requirements-unit.txt"
 PROJECT = "tests/requirements-project.txt"
 LINT = "tests/requirements.txt"
 DOCS = "tests/requirements-docs.txt"
+IMPORTER = "galaxy-importer==0.4.44"
 
 # ansible-core's own support matrix: the versions that this collection supports, and the controller's Python for each.
 CORES = {
@@ -221,6 +224,22 @@ def project(plan: Plan) -> None:
         return
     need = plan.environment("project", version, UNIT, RUNTIME, PROJECT)
     plan.add(Step("project", pytest("project", "tests/project"), (need,), loud=True))
+    need = plan.environment("importer", version, RUNTIME, IMPORTER)
+    plan.add(Step("galaxy-importer", script("importer", os.path.join(venv("importer"), "bin")), (need,)))
+
+
+def page(plan: Plan) -> None:
+    """The report's page in a browser, and what axe-core says about it."""
+    version = controller(plan, "page")
+    lacking = [name for name, there in (("chromium", browser.program()), ("npm", shutil.which("npm"))) if not there]
+    if version is None:
+        return
+    if lacking:
+        plan.leave_out("page", f"needs {' and '.join(lacking)}", fatal=bool(os.environ.get("CI")))
+        return
+    need = plan.environment(version, version, UNIT, RUNTIME)
+    fetched = plan.add(Step("npm", script("npm")))
+    plan.add(Step("page", pytest(version, "tests/page"), (need, fetched), loud=True))
 
 
 def core_python(plan: Plan, core: str, name: str) -> str | None:
@@ -283,6 +302,7 @@ CHECKS = {
     "site": site,
     "unit": unit,
     "project": project,
+    "page": page,
     "targets": targets,
     "sanity": sanity,
     "lab": lab,

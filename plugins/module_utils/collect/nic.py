@@ -23,6 +23,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.proc_net im
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.qdisc import Qdisc
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.rtnetlink import Link
 
+_SHOWN_UPPERS = 8
 _SHOWN_ADDRESSES = 10
 _SHOWN_NAMES = 20
 _SHOWN_STATISTICS = 12
@@ -162,11 +163,18 @@ def interfaces(before: Sample | None, now: Sample, window: Window, names: list[s
     First come those that carry the host's traffic: hardware that is switched on and whatever a default route uses.
     """
     ports: dict[int, int] = {}
+    above: dict[int, list[int]] = {}
     for device in now.devices.values():
         if device.link.master is not None:
             ports[device.link.master] = ports.get(device.link.master, 0) + 1
+        for lower, upper in ((device.link.ifindex, device.link.master), (device.link.lower, device.link.ifindex)):
+            if lower and upper in now.devices:
+                above.setdefault(lower, []).append(upper)
     rows = [
-        _row(device, ports.get(device.link.ifindex, 0), before, now, window.seconds)
+        {
+            **_row(device, ports.get(device.link.ifindex, 0), before, now, window.seconds),
+            "uppers": [shown(now.devices[index].link.name) for index in _uppers(device.link.ifindex, above)],
+        }
         for device in now.devices.values()
         if not names or shown(device.link.name) in names
     ]
@@ -176,6 +184,16 @@ def interfaces(before: Sample | None, now: Sample, window: Window, names: list[s
     if len(kept) < len(rows):
         limited.append(f"{len(rows) - len(kept)} of {len(rows)} interfaces are not shown: top is {window.top}")
     return {"available": True, "limited": limited, "interfaces_total": len(now.devices), "interfaces": kept}
+
+
+def _uppers(ifindex: int, above: dict[int, list[int]]) -> list[int]:
+    """What lies upon an interface, nearest first: bridges, bonds, VLANs, and what lies upon them."""
+    found: list[int] = [ifindex]
+    for index in found:
+        if len(found) > _SHOWN_UPPERS:
+            break
+        found += [upper for upper in above.get(index, ()) if upper not in found]
+    return found[1 : _SHOWN_UPPERS + 1]
 
 
 def _importance(row: dict[str, Any]) -> tuple[Any, ...]:

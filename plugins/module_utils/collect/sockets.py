@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect import sockets_tables as tables
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts, Window
+from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_bandwidth import Bandwidth
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_leaks import leaks
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_owners import Owners
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_past import Past
@@ -51,19 +52,20 @@ class Looked:
         past = Past(before) if before is not None else None
         self._before, self._now, self._window = before, now, window
         self._quality = Quality(host, now, past, window)
+        self._bandwidth = Bandwidth(host, self._quality.moved, now.census, window) if past is not None else None
         self._stuck = Stuck(now, past, window)
         self._listeners = tables.Listeners(before, now, window.top)
         self._udp = tables.Udp(before, now, window.top)
         self._destinations = tables.Destinations(before, now)
-        self.wanted, self.groups = tables.wanted(
-            now, self._listeners, self._udp, self._quality.inodes | self._stuck.inodes
-        )
+        others = self._quality.inodes | self._stuck.inodes | (self._bandwidth.inodes if self._bandwidth else set())
+        self.wanted, self.groups = tables.wanted(now, self._listeners, self._udp, others)
         self.shared = {row.inode for row in self._listeners.shown if row.inode}
 
     def facts(self, owners: Owners) -> Facts:
         """The subset, with *owners* named."""
         before, now, top = self._before, self._now, self._window.top
-        census = now.census
+        census, carried = now.census, self._bandwidth
+        flows = carried.busiest(owners) if carried else []
         return {
             "available": True,
             "limited": [*now.limited, *owners.limited],
@@ -82,7 +84,8 @@ class Looked:
                 **tables.syn_recv_sources(now, top),
                 "queues": self._stuck.queues(owners),
                 "stalled": self._stuck.stalled(owners, self._quality.progressed),
-                "quality": self._quality.facts(owners) if now.source == "netlink" else None,
+                "quality": {**self._quality.facts(owners), "flows": flows} if now.source == "netlink" else None,
+                "bandwidth": carried.facts(owners) if carried and now.source == "netlink" else None,
             },
             "udp": self._udp.facts(owners),
             "unix": None if now.unix is None else {"total": now.unix[0], "listeners": now.unix[1]},

@@ -31,6 +31,9 @@ _TIMERS = {
 }
 # The kernel keeps no tcp_info for these.
 _BARE = (diag.TIME_WAIT, diag.SYN_RECV, diag.LISTEN)
+# TCPI_OPT_*
+_OPTIONS = {1: "timestamps", 2: "sack", 4: "window_scaling", 8: "ecn", 16: "ecn_seen", 32: "syn_data"}
+_LOW_FIRST = sys.byteorder == "little"
 _FILTERS = ("states", "address", "port", "process")
 
 
@@ -204,6 +207,9 @@ def _details(info: dict[str, int | None]) -> dict[str, Any]:
         "mss": info["snd_mss"],
         "receive_mss": info["rcv_mss"],
         "advertised_mss": info["advmss"],
+        "options": _options(info["options"]),
+        "send_window_scale": _nibble(info["window_scales"], _LOW_FIRST),
+        "receive_window_scale": _nibble(info["window_scales"], not _LOW_FIRST),
         "path_mtu": info["pmtu"],
         "congestion_window": info["snd_cwnd"],
         "slow_start_threshold": info["snd_ssthresh"],
@@ -218,6 +224,9 @@ def _details(info: dict[str, int | None]) -> dict[str, Any]:
         "out_of_order_segments": info["rcv_ooopack"],
         "pacing_mbps": _mbps(info["pacing_rate"]),
         "delivery_mbps": _mbps(info["delivery_rate"]),
+        "delivery_app_limited": _delivery_app_limited(info),
+        "delivered_segments": info["delivered"],
+        "delivered_ce_segments": info["delivered_ce"],
         "bytes_sent": info["bytes_sent"],
         "bytes_retransmitted": info["bytes_retrans"],
         "bytes_acked": info["bytes_acked"],
@@ -235,7 +244,23 @@ def _details(info: dict[str, int | None]) -> dict[str, Any]:
         "receive_space_bytes": info["rcv_space"],
         "last_sent_ms": info["last_data_sent_ms"],
         "last_received_ms": info["last_data_recv_ms"],
+        "last_ack_received_ms": info["last_ack_recv_ms"],
     }
+
+
+def _options(bits: int | None) -> list[str] | None:
+    return None if bits is None else [name for bit, name in _OPTIONS.items() if bits & bit]
+
+
+def _nibble(scales: int | None, low: bool) -> int | None:
+    """One of two bit fields of four bits, of which C puts the first one low where bytes are little-endian."""
+    return None if scales is None else scales & 15 if low else scales >> 4
+
+
+def _delivery_app_limited(info: dict[str, int | None]) -> bool | None:
+    """Whether the delivery rate was measured while the program sent less than it could; as old as the rate itself."""
+    flags = info["flags"]
+    return None if flags is None or info["delivery_rate"] is None else bool(flags & (1 if _LOW_FIRST else 128))
 
 
 def _ms(microseconds: int | None) -> float | None:

@@ -70,6 +70,17 @@ class Owners:
         named = self.of([inode])
         return named[0] if named else None
 
+    def holder(self, inode: int) -> int | cgroups.Group:
+        """The first process that holds *inode*, or else its control group; see :meth:`describe`."""
+        pids = self.pids.get(inode)
+        return min(pids) if pids else self.group(inode)
+
+    def describe(self, holder: int | cgroups.Group) -> dict[str, Any]:
+        """Who *holder* is."""
+        if isinstance(holder, int):
+            return self.name(holder)
+        return {**UNKNOWN, "unit": holder.unit, "container": holder.container}
+
     def group(self, inode: int) -> cgroups.Group:
         """What the control group tells of a socket whose process is hidden."""
         return self._groups.get(inode, cgroups.NOBODY)

@@ -13,6 +13,7 @@ from operator import itemgetter, sub
 from typing import Any, Sequence, Tuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Window
+from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_bandwidth import Flow
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_census import normal
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_owners import Owners
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_past import COUNTED, Past
@@ -29,7 +30,6 @@ IDLE_MS = 60_000
 # A receive buffer is at its limit from here on: the kernel grows it in steps.
 _NEAR_LIMIT = 0.9
 _NAMED_SOCKETS = 256
-_KEPT_FLOWS = 2000
 
 # What is read of a connection, in the order in which the kernel puts it into a message.
 _READ = (
@@ -52,6 +52,8 @@ _AT = {name: index for index, name in enumerate(_ROW)}
 _LOST, _RTT, _RETRANSMITTED = _AT["lost"], _AT["rtt_us"], _AT["total_retrans"]
 _MIN_RTT, _NOTHING = _AT["min_rtt_us"], (0,) * len(COUNTED)
 _LOST_OF, _RTT_OF, _RETRANSMITS_OF = itemgetter(_LOST), itemgetter(_RTT), itemgetter(_RETRANSMITTED)
+_ACKED, _RECEIVED = _AT["bytes_acked"], _AT["bytes_received"]
+_FLOW = itemgetter(_FAMILY, _SOURCE, _PORT, _DESTINATION, _PEER_PORT, _INODE, _RECEIVED, _ACKED)
 _SUMMED = tuple(name for name in COUNTED if not name.startswith("bytes_"))
 _COUNTS = itemgetter(*(_AT[name] for name in COUNTED))
 _ABSENT: dict[str, Any] = {**dict.fromkeys(_ROW, 0), "min_rtt_us": tcp_info.UNKNOWN_32, "congestion": b""}
@@ -67,6 +69,7 @@ class Quality:
     With a first sample, counters are those of the interval, else those of the connections' lives.
 
     :ivar inodes: of the sockets whose owners the facts will name.
+    :ivar moved: the connections that carried something in the interval, those that are being closed among them.
     :ivar progressed: the peer addresses that acknowledged something in the interval.
     """
 
@@ -79,27 +82,26 @@ class Quality:
         self._totals = dict.fromkeys(_SUMMED, 0)
         self._algorithms: Counter[bytes] = Counter()
         self._groups: dict[_Place, list[_Row]] = {}
-        self._flows: list[_Row] = []
+        self.moved: list[Flow] = []
         self.progressed: set[bytes] = set()
         for whole in now.details:
             for batch, places in diag.layouts(whole, _ATTRIBUTES):
                 if diag.INFO in places:
-                    self._add(*_established(batch, places))
-        self._flows = self._busiest()
+                    self._add(*_read(batch, places))
         self._worst = sorted(self._groups.items(), key=_badness, reverse=True)[: window.top]
-        self.inodes = {flow[_INODE] for flow in self._flows}
+        self.inodes: set[int] = set()
         for __, rows in self._worst:
             self.inodes.update(row[_INODE] for row in rows[:_NAMED_SOCKETS])
 
-    def _add(self, known: Sequence[str], rows: list[_Row]) -> None:
+    def _add(self, known: Sequence[str], rows: list[_Row], established: bool) -> None:
+        if self._past is not None:
+            rows = [self._since(self._past, row) for row in rows]
+            self.moved += [Flow._make(_FLOW(row)) for row in rows if row[_ACKED] or row[_RECEIVED]]
+        if not established:
+            rows = [row for row in rows if row[_STATE] == diag.ESTABLISHED]
         if not rows:
             return
         self._known.update(known)
-        if self._past is not None:
-            rows = [self._since(self._past, row) for row in rows]
-            self._flows += [row for row in rows if row[_AT["bytes_acked"]] or row[_AT["bytes_received"]]]
-            if len(self._flows) > _KEPT_FLOWS:
-                self._flows = self._busiest()
         columns = dict(zip(_ROW, zip(*rows)))
         self._connections += len(rows)
         sent, received = columns["last_data_sent_ms"], columns["last_data_recv_ms"]
@@ -130,16 +132,9 @@ class Quality:
             counts = map(sub, _COUNTS(row), before[2:]) if before is not None else _NOTHING
             retransmitted, acked, received, segments, *limits = counts
             row = (*row[:_RETRANSMITTED], retransmitted, acked, received, row[_MIN_RTT], segments, *limits, row[-1])
-        if row[_AT["bytes_acked"]]:
+        if row[_ACKED]:
             self.progressed.add(normal(row[_FAMILY], row[_DESTINATION]))
         return row
-
-    def _busiest(self) -> list[_Row]:
-        def both_ways(row: _Row) -> int:
-            carried: int = row[_AT["bytes_acked"]] + row[_AT["bytes_received"]]
-            return carried
-
-        return sorted(self._flows, key=both_ways, reverse=True)[: self._window.top]
 
     def _ratio(self, totals: dict[str, int], part: str, whole: str) -> float | None:
         """A ratio of two counters, ``None`` where this kernel has not both."""
@@ -165,7 +160,6 @@ class Quality:
             if self._receive_limit is None or "rcvbuf" not in self._known
             else self._at_receive,
             "reordering_max": self._reordering if self._connections else None,
-            "flows": [self._flow(row, owners) for row in self._flows],
             "destinations": [self._destination(place, rows, owners) for place, rows in self._worst],
         }
 
@@ -174,16 +168,6 @@ class Quality:
             "retransmit_ratio": self._ratio(totals, "total_retrans", "data_segs_out"),
             "sndbuf_limited_share": self._ratio(totals, "sndbuf_limited_us", "busy_time_us"),
             "rwnd_limited_share": self._ratio(totals, "rwnd_limited_us", "busy_time_us"),
-        }
-
-    def _flow(self, row: _Row, owners: Owners) -> dict[str, Any]:
-        seconds = self._window.seconds or 0.0
-        return {
-            "local": _end(row[_FAMILY], row[_SOURCE], row[_PORT]),
-            "peer": _end(row[_FAMILY], row[_DESTINATION], row[_PEER_PORT]),
-            "rx_mbps": ratio(row[_AT["bytes_received"]] * 8e-6, seconds),
-            "tx_mbps": ratio(row[_AT["bytes_acked"]] * 8e-6, seconds),
-            "process": owners.one(row[_INODE]),
         }
 
     def _destination(self, place: _Place, rows: list[_Row], owners: Owners) -> dict[str, Any]:
@@ -218,17 +202,17 @@ def _badness(group: tuple[_Place, list[_Row]]) -> tuple[int, int, int]:
     return sum(map(_RETRANSMITS_OF, rows)), sum(map(_LOST_OF, rows)), max(map(_RTT_OF, rows))
 
 
-def _established(batch: Batch, places: dict[int, tuple[int, int]]) -> tuple[Sequence[str], list[_Row]]:
-    """The established connections of *batch*, each as ``_ROW`` says, and the names of what this kernel has."""
+def _read(batch: Batch, places: dict[int, tuple[int, int]]) -> tuple[Sequence[str], list[_Row], bool]:
+    """The names of what this kernel has, the connections of *batch*, each as ``_ROW`` says, and whether all of them are
+    established.
+    """
     data, length, stride = batch
     names, read = _reader(stride, *(places.get(kind) for kind in _ATTRIBUTES))
     rows: list[_Row] = list(read.iter_unpack(memoryview(data)[:length]))
-    if data[diag.STATE : length : stride].count(diag.ESTABLISHED) != len(rows):
-        rows = [row for row in rows if row[_STATE] == diag.ESTABLISHED]
     if names != _ROW and rows:  # an older kernel
         columns = dict(zip(names, zip(*rows)))
         rows = list(zip(*(columns.get(name) or repeat(_ABSENT[name], len(rows)) for name in _ROW)))
-    return names, rows
+    return names, rows, data[diag.STATE : length : stride].count(diag.ESTABLISHED) == len(rows)
 
 
 @lru_cache(maxsize=64)
@@ -254,10 +238,6 @@ def _reader(
     fields.sort(key=lambda field: field[1])
     read = diag.record(stride, tuple(field[1:] for field in fields))
     return tuple(field[0] for field in fields), read
-
-
-def _end(family: int, address: bytes, port: int) -> str:
-    return diag.endpoint(diag.address(family, address), diag.raw_port(port))
 
 
 def _reaching(sizes: Sequence[int], limit: int | None, share: float) -> int:

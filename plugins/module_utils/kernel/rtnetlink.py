@@ -68,6 +68,7 @@ class Link(NamedTuple):
     :ivar kind: the name of its rtnl_link_ops, such as ``veth``; ``None`` for most hardware.
     :ivar parent: the device below (Linux 5.14), such as ``0000:00:1f.6``.
     :ivar counters: empty where the kernel gave none.
+    :ivar lower: the interface that it is made on, such as that of a VLAN; ``None`` for the other end of a veth pair.
     """
 
     ifindex: int
@@ -82,6 +83,7 @@ class Link(NamedTuple):
     master: int | None
     parent: str | None
     counters: dict[str, int]
+    lower: int | None = None
 
 
 class Address(NamedTuple):
@@ -201,6 +203,7 @@ def parse_link(data: bytes) -> Link | None:
     carrier = u8(data, found.get(33))
     changes = u32(data, found.get(35))
     up, down = u32(data, found.get(47)), u32(data, found.get(48))
+    kind_name = text(data, info.get(1))
     return Link(
         ifindex=index,
         type=kind,
@@ -211,10 +214,12 @@ def parse_link(data: bytes) -> Link | None:
         # IFLA_CARRIER is of Linux 3.9; the flag says the same of an interface that is up.
         carrier=None if not flags & IFF_UP else bool(flags & _IFF_LOWER_UP if carrier is None else carrier),
         carrier_changes=up + down if changes is None and up is not None and down is not None else changes,
-        kind=text(data, info.get(1)),
+        kind=kind_name,
         master=u32(data, found.get(10)),
         parent=text(data, found.get(56)) or None,
         counters=_statistics(data, found),
+        # With IFLA_LINK_NETNSID the number is one of another namespace.
+        lower=u32(data, found.get(5)) if kind_name != "veth" and 37 not in found else None,
     )
 
 

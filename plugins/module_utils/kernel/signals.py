@@ -39,7 +39,9 @@ def ended_by_signals() -> Iterator[None]:
         raise Ended(number)
 
     # What is ignored stays ignored: nohup, or Ansible's async.
-    before = {each: signal.getsignal(each) for each in _ENDING if signal.getsignal(each) != signal.SIG_IGN}
+    # A handler that is no Python function (None) could not be put back.
+    before = {each: signal.getsignal(each) for each in _ENDING}
+    before = {each: handler for each, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     try:
         for each in before:
             signal.signal(each, end)

@@ -40,7 +40,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.probe.targets impo
 ENGINES = ("auto", "af_packet", "tcpdump")
 MAX_DURATION_S = 3600.0
 MAX_PACKETS = 100_000_000
-MIN_BYTES, MAX_BYTES = 4096, 1 << 40
+MIN_BYTES, MIN_RING_BYTES, MAX_BYTES = 4096, 1 << 20, 1 << 40
 _READ_BYTES = 1 << 18
 _STOPPED_BY = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -66,7 +66,7 @@ def packet_capture(host: Host, params: dict[str, Any], check_mode: bool = False)
     path = None if check_mode else params["path"]
     with _interruptible(), contextlib.ExitStack() as stack:
         # The file first: where there is no place for it, nothing is captured.
-        file = stack.enter_context(CaptureFile(path, params["max_bytes"])) if path else None
+        file = stack.enter_context(CaptureFile(path, params["max_bytes"], params["ring"])) if path else None
         engine, name = _engine(params, want)
         source = stack.enter_context(engine)
         return _capture(source, name, file, params)
@@ -75,6 +75,10 @@ def packet_capture(host: Host, params: dict[str, Any], check_mode: bool = False)
 def _checked(params: dict[str, Any]) -> Wanted:
     within("duration", params["duration"], 0.1, MAX_DURATION_S, "seconds")
     within("max_bytes", params["max_bytes"], MIN_BYTES, MAX_BYTES, "bytes")
+    if params["ring"]:
+        if params["path"] is None:
+            raise BadOption("ring", True, "false, or a path as well: without a file there is nothing to overwrite")
+        within("max_bytes", params["max_bytes"], MIN_RING_BYTES, MAX_BYTES, "with ring, bytes")
     within("max_packets", params["max_packets"], 1, MAX_PACKETS, "a number of packets")
     within("snaplen", params["snaplen"], 0, capture_pcap.MAX_SNAPLEN, "bytes")
     within("top", params["top"], 1, 1000, "a number of rows")
@@ -106,8 +110,9 @@ def _capture(source: Any, engine: str, file: CaptureFile | None, params: dict[st
     started_ns, started = time.time_ns(), time.monotonic()
     summary = Summary(source.link_type)
     if file is not None:
-        file.write(capture_pcap.header(source.link_type, params["snaplen"]))
+        file.begin(capture_pcap.header(source.link_type, params["snaplen"]))
     packets = size = 0
+    newer = older = 0  # how many packets the two parts of a ring hold
     size_file = capture_pcap.HEADER_BYTES
     truncated_by: str | None = "duration"
     for frame in source.frames(params["duration"]):
@@ -123,9 +128,14 @@ def _capture(source: Any, engine: str, file: CaptureFile | None, params: dict[st
         else:
             record = capture_pcap.record(frame)
             if len(record) > file.room():
-                truncated_by = "bytes"
-                break
+                if params["ring"]:
+                    file.turn()
+                    newer, older = 0, newer
+                if len(record) > file.room():
+                    truncated_by = "bytes"
+                    break
             file.write(record)
+            newer += 1
         packets += 1
         size += frame.length
     duration_s = time.monotonic() - started
@@ -153,6 +163,7 @@ def _capture(source: Any, engine: str, file: CaptureFile | None, params: dict[st
         "duration_s": round(duration_s, 3),
         "truncated_by": truncated_by,
         "packets": packets,
+        "overwritten": packets - newer - older if file else 0,
         "bytes": size,
         "received": received,
         "dropped": dropped,

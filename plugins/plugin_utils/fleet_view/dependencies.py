@@ -9,31 +9,31 @@ from collections.abc import Mapping
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import Dependencies, Dependency
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.owners import Owners
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import Destination, Traits
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import Destination, Node, Traits
 
 _ROWS = 500
 _CANDIDATES = 5
 
 
-def dependencies(traits: Mapping[str, Traits], owners: Owners) -> Dependencies:
+def dependencies(traits: Mapping[Node, Traits], owners: Owners) -> Dependencies:
     """The map of the fleet, as far as each host's facts reach: they hold its busiest destinations."""
     rows: list[Dependency] = []
     outside: set[tuple[str, int]] = set()
-    for host, each in traits.items():
+    for node, each in traits.items():
         for (address, port), destination in _joined(each.destinations).items():
-            place = owners.find(host, address, port)
+            place = owners.find(node, address, port)
             if place is None:
                 continue
-            if place.host is None and not place.candidates:
+            if place.node is None and not place.candidates:
                 outside.add((address, port))
                 continue
             rtt_ms, ratio = each.quality.get((address, port), (None, None))
             rows.append(
                 Dependency(
-                    host,
+                    node.host,
                     destination.processes,
                     place.host,
-                    place.candidates[:_CANDIDATES],
+                    [str(candidate) for candidate in place.candidates[:_CANDIDATES]],
                     address,
                     port,
                     place.listener,
@@ -42,6 +42,8 @@ def dependencies(traits: Mapping[str, Traits], owners: Owners) -> Dependencies:
                     rtt_ms,
                     ratio,
                     place.note,
+                    node.inside,
+                    place.inside,
                 )
             )
     rows.sort(key=_order)

@@ -19,7 +19,7 @@ import yaml
 from ansible_collections.nettriage.linux.plugins.plugin_utils.arithmetic import is_number, total
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import FleetFinding, Part
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.owners import Owners, Place, parse
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import Traits
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import Node, Traits, inside
 from ansible_collections.nettriage.linux.plugins.plugin_utils.templates import Template
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import SEVERITIES
 
@@ -44,10 +44,14 @@ class Claim(NamedTuple):
     :ivar first: whether that place is what the finding is about, and not one of several that it names.
     """
 
-    host: str
+    node: Node
     finding: Finding
     place: Place
     first: bool
+
+    @property
+    def host(self) -> str:
+        return self.node.host
 
     @property
     def which(self) -> tuple[str, int]:
@@ -78,8 +82,8 @@ class Join:
             return None
         if self.over == "service":
             # Who names no port is told apart by the far finding, if there is one.
-            return (place.host or place.address, place.port) if place.port or self.far else None
-        return (place.host or place.address,)
+            return (place.node or place.address, place.port) if place.port or self.far else None
+        return (place.node or place.address,)
 
 
 def _template(text: str) -> Template:
@@ -95,7 +99,7 @@ def joins() -> list[Join]:
 
 
 def fleet_findings(
-    found: Mapping[str, Sequence[Finding]], traits: Mapping[str, Traits], owners: Owners, limits: Mapping[str, Any]
+    found: Mapping[str, Sequence[Finding]], traits: Mapping[Node, Traits], owners: Owners, limits: Mapping[str, Any]
 ) -> tuple[list[FleetFinding], int]:
     """The problems that several hosts of *found* share, worst first, and how many there are.
 
@@ -108,7 +112,7 @@ class _Folding:
     def __init__(
         self,
         found: Mapping[str, Sequence[Finding]],
-        traits: Mapping[str, Traits],
+        traits: Mapping[Node, Traits],
         owners: Owners,
         limits: Mapping[str, Any],
     ) -> None:
@@ -130,16 +134,18 @@ class _Folding:
         return rows[:_FINDINGS], len(rows)
 
     def _claims_of(self, host: str, finding: Finding) -> Iterator[Claim]:
+        node = Node(host, inside(finding))
         for number, (address, port) in enumerate(endpoints(finding)):
-            place = self._owners.find(host, address, port)
+            place = self._owners.find(node, address, port)
             if place is not None:
-                yield Claim(host, finding, place, not number)
+                yield Claim(node, finding, place, not number)
 
     def _gateways_of(self, host: str, finding: Finding) -> Iterator[Claim]:
-        for gateway in dict.fromkeys(self._traits[host].gateways if host in self._traits else ()):
-            place = self._owners.find(host, gateway, None)
+        node = Node(host)
+        for gateway in dict.fromkeys(self._traits[node].gateways if node in self._traits else ()):
+            place = self._owners.find(node, gateway, None)
             if place is not None and place.host in self._far:
-                yield Claim(host, finding, place, True)
+                yield Claim(node, finding, place, True)
 
     def _by(self, join: Join) -> Iterator[FleetFinding]:
         groups: dict[tuple[object, ...], list[Claim]] = {}
@@ -159,8 +165,12 @@ class _Folding:
         """The far host's findings that are about the same as *claims*."""
         if not join.far or not claims:
             return []
-        rows = [each for each in self._far.get(claims[0].place.host or "", ()) if each["id"] in join.far]
-        return [each for each in rows if join.over != "service" or self._same_service(each, claims)]
+        place = claims[0].place
+        rows = [each for each in self._far.get(place.host or "", ()) if each["id"] in join.far]
+        if join.over == "service":
+            return [each for each in rows if inside(each) == place.inside and self._same_service(each, claims)]
+        # What reaches a namespace goes through its host.
+        return [each for each in rows if inside(each) in (None, place.inside)]
 
     def _same_service(self, far: Finding, claims: Sequence[Claim]) -> bool:
         """Whether the finding *far* is about what *claims* go to: by its port, its peers, or its process."""
@@ -172,7 +182,7 @@ class _Folding:
         evidence = far.get("evidence")
         evidence = evidence if isinstance(evidence, Mapping) else {}
         peers = {address for address, __ in _in_text(evidence.get("peers"))}
-        clients = {address for claim in claims for address in self._owners.addresses(claim.host)}
+        clients = {address for claim in claims for address in self._owners.addresses(claim.node)}
         if peers and clients and peers & clients:
             return True
         listeners = [claim.place.listener for claim in claims if claim.place.listener]
@@ -289,4 +299,4 @@ def _subject(join: Join, place: Place) -> str:
     where = f"[{place.address}]" if ":" in place.address else place.address
     if join.over == "service" and place.port:
         where += f":{place.port}"
-    return f"{place.host} ({where})" if place.host else where
+    return f"{place.node} ({where})" if place.node else where

@@ -14,6 +14,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.finding
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import Joined
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.outliers import outliers
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.owners import Owners
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import nodes
 
 
 def joined(
@@ -29,12 +30,13 @@ def joined(
     :param before: the report before.
     """
     traits = {host.name: host.traits for host in hosts if host.traits is not None}
-    owners = Owners(traits, stated)
+    within = nodes(traits)
+    owners = Owners(within, stated)
     found = {host.name: host.findings if host.reached else [_unreachable(host)] for host in hosts}
-    problems, problems_total = fleet_findings(found, traits, owners, limits)
+    problems, problems_total = fleet_findings(found, within, owners, limits)
     odd, odd_total = outliers(traits, {host.name: host.groups for host in hosts}, limits)
     now = {host.name: host.findings if host.error is None else None for host in hosts}
-    return Joined(dependencies(traits, owners), problems, problems_total, odd, odd_total, changes(before, now))
+    return Joined(dependencies(within, owners), problems, problems_total, odd, odd_total, changes(before, now))
 
 
 def _unreachable(host: Host) -> dict[str, Any]:

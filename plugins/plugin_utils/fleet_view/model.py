@@ -41,6 +41,9 @@ class Dependency:
     :ivar rtt_ms: the median smoothed round-trip time; ``None`` where it was not measured.
     :ivar retransmit_ratio: of the segments towards it; ``None`` where it was not measured.
     :ivar note: what cannot be told about it, as one sentence.
+    :ivar source_inside: the network namespace on the source that connects (``container 3f4e5d6c7b8a``); ``None`` for
+        the host's own.
+    :ivar target_inside: the one on the target that has the address.
     """
 
     source: str
@@ -55,6 +58,8 @@ class Dependency:
     rtt_ms: float | None
     retransmit_ratio: float | None
     note: str | None
+    source_inside: str | None = None
+    target_inside: str | None = None
 
     @property
     def stuck(self) -> int:

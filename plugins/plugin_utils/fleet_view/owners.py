@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import Listener
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import Traits
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import Node, Traits
 
 Network = IPv4Network | IPv6Network
 _ANY = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
@@ -24,7 +24,7 @@ _ALONE = 2  # so many hosts have a network each for itself
 class Place(NamedTuple):
     """Where a connection goes.
 
-    :ivar host: who has the address; ``None`` where it cannot be told, or nobody of the fleet has it.
+    :ivar node: who has the address; ``None`` where it cannot be told, or nobody of the fleet has it.
     :ivar candidates: who might have it.
     :ivar listener: what accepts there, where that is known.
     :ivar note: what cannot be told, as one sentence.
@@ -32,15 +32,25 @@ class Place(NamedTuple):
 
     address: str
     port: int | None
-    host: str | None = None
-    candidates: tuple[str, ...] = ()
+    node: Node | None = None
+    candidates: tuple[Node, ...] = ()
     listener: Listener | None = None
     note: str | None = None
 
     @property
     def ambiguous(self) -> bool:
         """Whether somebody of the fleet has the address and nobody can tell who."""
-        return self.host is None and bool(self.candidates)
+        return self.node is None and bool(self.candidates)
+
+    @property
+    def host(self) -> str | None:
+        """The host that has the address, itself or in a namespace."""
+        return self.node.host if self.node else None
+
+    @property
+    def inside(self) -> str | None:
+        """The namespace that has it."""
+        return self.node.inside if self.node else None
 
 
 class Owners:
@@ -49,36 +59,40 @@ class Owners:
     :param stated: addresses that the inventory states, by host: also of hosts that could not be looked at.
     """
 
-    def __init__(self, traits: Mapping[str, Traits], stated: Mapping[str, str]) -> None:
+    def __init__(self, traits: Mapping[Node, Traits], stated: Mapping[str, str]) -> None:
         self._traits = traits
-        self._owners: dict[str, list[str]] = {}
-        for host, each in traits.items():
+        self._owners: dict[str, list[Node]] = {}
+        for node, each in traits.items():
             for address in each.addresses:
-                self._add(str(address.ip), host)
+                self._add(str(address.ip), node)
         for host, text in stated.items():
             parsed = parse(text)
             if parsed is not None:
-                self._add(str(parsed), host)
+                self._add(str(parsed), Node(host))
         self._identity = {
-            host: (each.machine, frozenset(str(address.ip) for address in each.addresses))
-            for host, each in traits.items()
+            node: (each.machine, frozenset(str(address.ip) for address in each.addresses))
+            for node, each in traits.items()
             if each.machine
         }
         self._repeated = self._repeated_networks()
 
-    def _add(self, address: str, host: str) -> None:
+    def _add(self, address: str, node: Node) -> None:
         owners = self._owners.setdefault(address, [])
-        if host not in owners and not _local(address):
-            owners.append(host)
+        if node not in owners and not _local(address):
+            owners.append(node)
 
-    def find(self, source: str, address: str, port: int | None) -> Place | None:
-        """Where a connection of *source* to *address* and *port* goes; ``None`` where it stays on the host."""
+    def find(self, source: Node, address: str, port: int | None) -> Place | None:
+        """Where a connection of *source* to *address* and *port* goes; ``None`` where it stays there."""
         address = address.partition("%")[0]
         owners = self._owners.get(address, [])
         if source in owners or _local(address):
             return None
         if not owners:
             return Place(address, port)
+        own = [node for node in owners if node.host == source.host]
+        if len(own) == 1:
+            # What several hosts have each for itself is here this host's.
+            return self._at(own[0], source, address, port)
         network = self._repeated_at(address)
         if network is not None:
             return Place(
@@ -88,17 +102,17 @@ class Owners:
             return Place(address, port, None, tuple(owners), None, f"{len(owners)} hosts have this address")
         return self._at(owners[0], source, address, port)
 
-    def addresses(self, host: str) -> set[str]:
-        """What *host* has, as far as it is known."""
-        found = self._traits.get(host)
+    def addresses(self, node: Node) -> set[str]:
+        """What *node* has, as far as it is known."""
+        found = self._traits.get(node)
         return {str(address.ip) for address in found.addresses} if found else set()
 
-    def _at(self, host: str, source: str, address: str, port: int | None) -> Place:
-        known = self._traits.get(host)
+    def _at(self, node: Node, source: Node, address: str, port: int | None) -> Place:
+        known = self._traits.get(node)
         if port is None:
-            return Place(address, port, host)
+            return Place(address, port, node)
         if known is None:
-            return Place(address, port, host, (), None, "that host could not be looked at")
+            return Place(address, port, node, (), None, "that host could not be looked at")
         listener = next(_listening(known.listeners, address, port), None)
         if listener is None:
             for client in self.addresses(source):
@@ -111,9 +125,9 @@ class Owners:
             )
         elif listener is None:
             note = "its listener is not among the rows of that host's facts"
-        return Place(address, port, host, (), listener, note)
+        return Place(address, port, node, (), listener, note)
 
-    def _one_machine(self, owners: Iterable[str]) -> bool:
+    def _one_machine(self, owners: Iterable[Node]) -> bool:
         """Whether *owners* are names of one host."""
         return len({self._identity.get(owner, owner) for owner in owners}) == 1
 
@@ -123,14 +137,14 @@ class Owners:
         An address that moves between hosts (VRRP) does not make its network one of these: each has another one there.
         """
         alone: dict[Network, set[object]] = {}
-        for host, each in self._traits.items():
+        for node, each in self._traits.items():
             own: dict[Network, list[str]] = {}
             for address in each.addresses:
                 if address.network.num_addresses > 1 and not _local(str(address.ip)):
                     own.setdefault(address.network, []).append(str(address.ip))
             for network, addresses in own.items():
                 if all(len(self._owners[address]) > 1 for address in addresses):
-                    alone.setdefault(network, set()).add(self._identity.get(host, host))
+                    alone.setdefault(network, set()).add(self._identity.get(node, node))
         return dict.fromkeys(network for network, hosts in alone.items() if len(hosts) >= _ALONE)
 
     def _repeated_at(self, address: str) -> Network | None:

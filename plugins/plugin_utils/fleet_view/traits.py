@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.arithmetic import is_number
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import Listener, Process
+from ansible_collections.nettriage.linux.plugins.plugin_utils.namespaces import each, label
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view_cells import at
 
 Address = IPv4Interface | IPv6Interface
@@ -49,14 +50,28 @@ class Interface(NamedTuple):
     duplex: str | None
 
 
+class Node(NamedTuple):
+    """A host, or one of the network namespaces on it.
+
+    :ivar inside: what people call the namespace (``container 3f4e5d6c7b8a``); ``None`` for the host's own.
+    """
+
+    host: str
+    inside: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.host} ({self.inside})" if self.inside else self.host
+
+
 class Traits(NamedTuple):
-    """A host as the fleet sees it.
+    """A host as the fleet sees it, or a network namespace on it.
 
     :ivar machine: what the host and another name of the same host have in common; ``None`` where it is not known.
     :ivar listeners_whole: whether ``listeners`` are all that there are.
     :ivar inbound: who has a client's connections at a port, as far as the facts tell: ``{(client, port): processes}``.
     :ivar quality: ``{(address, port): (rtt_ms, retransmit_ratio)}`` of destinations.
     :ivar kernel: its release as far as behaviour depends on it: ``6.1``.
+    :ivar inner: the other network namespaces of the host by their names, where they were looked into.
     """
 
     machine: str | None
@@ -73,10 +88,31 @@ class Traits(NamedTuple):
     segments: float
     kernel: str | None
     memory_bytes: float | None
+    inner: Mapping[str, Traits]
 
 
-def traits_of(facts: Mapping[str, Any]) -> Traits:
+def traits_of(facts: dict[str, Any]) -> Traits:
     """The traits of the host of *facts*."""
+    inner = {label(identity): _traits(found, {}) for identity, found in each(facts)}
+    return _traits(facts, inner)
+
+
+def nodes(hosts: Mapping[str, Traits]) -> dict[Node, Traits]:
+    """The traits of *hosts*, and of what is inside of them."""
+    found = {}
+    for host, traits in hosts.items():
+        found[Node(host)] = traits
+        found.update({Node(host, name): inner for name, inner in traits.inner.items()})
+    return found
+
+
+def inside(finding: Mapping[str, Any]) -> str | None:
+    """The namespace that a host's *finding* is about; ``None`` for the host's own."""
+    identity = finding.get("namespace")
+    return label(identity) if isinstance(identity, Mapping) else None
+
+
+def _traits(facts: Mapping[str, Any], inner: Mapping[str, Traits]) -> Traits:
     listeners = list(_listeners(facts))
     total = at(facts, "sockets.tcp.listeners_total")
     inbound, quality = _quality(facts)
@@ -99,6 +135,7 @@ def traits_of(facts: Mapping[str, Any]) -> Traits:
         sent if is_number(sent) else 0,
         _release(at(facts, "meta.kernel")),
         memory if is_number(memory) else None,
+        inner,
     )
 
 
@@ -119,7 +156,7 @@ def _port(value: Any) -> int | None:
 
 
 def _processes(row: Mapping[str, Any]) -> list[Process]:
-    return [each for each in _list(row.get("processes")) if isinstance(each, Mapping)][:_PROCESSES]
+    return [process for process in _list(row.get("processes")) if isinstance(process, Mapping)][:_PROCESSES]
 
 
 def _addresses(facts: Any) -> Iterator[Address]:

@@ -36,6 +36,11 @@ def variants(rows: Sequence[Row]) -> list[Said]:
     return [_said(alike) for alike in found.values()]
 
 
+def alike(finding: Finding) -> tuple[str, ...]:
+    """What findings have in common that are told as one: kind, severity, and the title but for its numbers."""
+    return finding["id"], finding["severity"], _blank(str(finding.get("title", "")))
+
+
 def shared(texts: Iterable[str]) -> str:
     """What *texts* have in common: ``Look in worker[…]`` for ``worker[11]`` and ``worker[12]``."""
     distinct = list(dict.fromkeys(texts))

@@ -40,8 +40,8 @@ _PAGE = os.path.join(os.path.dirname(__file__), "page")
 _SCRIPTS = ("host.js", "filter.js", "page.js")
 # What the page shows of one kind of finding: it has to stay light for thousands of hosts. report.json has everything.
 _VARIANTS = 20
-_ROWS = 250
-_ALL_ROWS = 5000  # of all kinds together, but never less than twenty of each
+_ROWS = 100
+_ALL_ROWS = 2000  # of all kinds together, but never less than twenty of each
 _FINDINGS = 16000  # of all hosts together, but never less than six of each
 _LONGEST = 1000  # characters of one text
 # How many kinds of finding stand open at first, so that a small fleet's page needs no click.

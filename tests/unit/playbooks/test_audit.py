@@ -314,7 +314,7 @@ def test_each_host_probes_what_its_variables_say(site: Site) -> None:
     assert probed == [{"http"}, {"path", "pmtu"}, set()]
     assert [finding["id"] for finding in hosts["a"]["findings"]] == ["http.unreachable"]
     assert hosts["b"]["facts"]["pmtu"]["paths"][0]["verdict"] == "clean"
-    assert len(re.findall(r"^TASK ", done.stdout, re.MULTILINE)) == 2
+    assert done.stdout.count("Look at the host") == 1
 
 
 @pytest.mark.parametrize("package", ["jmespath", "netaddr"])

@@ -28,7 +28,7 @@ function table(caption, names, lines) {
   const heads = names.filter((__, at) => told[at]), rows = lines.map((cells) => cells.filter((__, at) => told[at]));
   const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
   const made = make("table", {}, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...rows.map(row)));
-  return make("div", { class: heads.length > 3 ? "wide full" : "wide", tabindex: 0, role: "region", "aria-label": caption }, made);
+  return make("div", { class: heads.length > 3 ? "wide full" : "wide", tabindex: 0, role: "group", "aria-label": caption }, made);
 }
 
 function findings(host) {

@@ -58,14 +58,15 @@ function arrows(grid) {
 
 async function copy(button) {
   const code = button.previousElementSibling;
+  let done = true;
   try {
     await navigator.clipboard.writeText(code.textContent);
   } catch {
     // Pages that did not come by https have no clipboard: the older way takes what is selected.
     getSelection().selectAllChildren(code);
-    document.execCommand("copy");
+    done = document.execCommand("copy");
   }
-  button.textContent = "Copied";
+  button.textContent = done ? "Copied" : "Selected";
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 }
 

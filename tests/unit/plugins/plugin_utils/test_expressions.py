@@ -80,6 +80,8 @@ def test_means_what_jmespath_means(text: str, scope: dict[str, Any]) -> None:
         ("peak(item)", {"item": [1, None, 7]}, 7),
         ("peak(item)", {"item": [None]}, None),
         ("at_least(item, &a, `2`)[].a", {"item": [{"a": 1}, {"a": 2}, {"a": None}, {"a": "9"}]}, [2]),
+        ("within(item, &a, [`1`, `null`])[].a", {"item": [{"a": 1}, {"a": None}, {"a": 2}, {}, 7]}, [1]),
+        ("within(item, &a, item[0].b)", {"item": [{"a": 1}]}, None),
         ("group_by(item, &a)[].[key, length(rows)]", {"item": [{"a": 1}, {"a": None}, {"a": 1}]}, [[1, 2], [None, 1]]),
         ("lower_bound(`5`, `100`) < `0.05`", {}, True),
         ("lower_bound(`9`, `3`)", {}, None),

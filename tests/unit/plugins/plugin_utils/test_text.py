@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean, fit, pad, sentence, width
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean, fit, pad, sentence, width, wrapped
 
 ANY = st.text(st.characters(), max_size=40)
 
@@ -56,3 +56,16 @@ def test_wide_characters_take_two_columns() -> None:
 def test_a_sentence_is_one_line_of_bounded_length() -> None:
     assert sentence("  a\n\n b ") == "a b"
     assert len(sentence("x" * 900)) == 300
+
+
+@given(st.text("ab 日é\u0301", max_size=40), st.integers(2, 12))
+def test_wrapped_text_loses_nothing_and_fits(text: str, columns: int) -> None:
+    lines = wrapped(text, columns)
+    assert lines and max(map(width, lines)) <= columns
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_words_stay_whole_where_there_is_room() -> None:
+    assert wrapped("report-server[9565] does not fetch", 24) == ["report-server[9565] does", "not fetch"]
+    assert wrapped("a 0123456789 b", 4) == ["a", "0123", "4567", "89 b"]
+    assert wrapped("", 4) == [""]

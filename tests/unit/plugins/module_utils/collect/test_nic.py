@@ -38,6 +38,7 @@ def device(index: int, name: str | None = None, **what: Any) -> Device:
         master=what.pop("master", None),
         parent=None,
         counters=counters,
+        lower=what.pop("lower", None),
     )
     return Device(link, what.pop("virtual", False), **what)
 
@@ -268,3 +269,22 @@ def test_hostile_names_survive_json() -> None:
     found = row(None, device(1, "a\n\udcff", driver=Driver("x", "", 0), rings=Rings(1, 2, 3, 4)))
     assert found["name"] == "a\n\ufffd"
     assert found["ring"] == {"rx": 1, "rx_max": 2, "tx": 3, "tx_max": 4}
+
+
+def test_what_lies_upon_an_interface() -> None:
+    """A bond of two cards with a VLAN upon it in a bridge; a circle, which no kernel makes, ends."""
+    stack = (
+        device(1, master=3),
+        device(2, master=3),
+        device(3, "bond0"),
+        device(4, "bond0.7", lower=3, master=5),
+        device(5, "br0"),
+        device(6, "one", master=7),
+        device(7, "other", master=6),
+        device(8, lower=99),
+    )
+    uppers = {each["name"]: each["uppers"] for each in rows(None, sample(*stack))}
+    assert uppers["eth1"] == uppers["eth2"] == ["bond0", "bond0.7", "br0"]
+    assert uppers["bond0.7"] == ["br0"]
+    assert uppers["br0"] == uppers["eth8"] == []
+    assert uppers["one"] == ["other"]

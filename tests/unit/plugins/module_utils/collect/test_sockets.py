@@ -384,6 +384,7 @@ class TestQuality:
             "rx_mbps": 2.0,
             "tx_mbps": 1.0,
             "process": {"pid": 50, "command": "app", "unit": "app.service", "container": None},
+            "interface": None,
         }
 
     def test_clients_of_a_listener_are_one_row_each(self, host: Host) -> None:

@@ -17,6 +17,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.probe.capture_filt
 
 _PARAMS: dict[str, Any] = {
     "netns": None, "interface": "any", "duration": 0.1, "max_packets": 10, "max_bytes": 1 << 20, "snaplen": 0,
+    "ring": False,
     "path": None, "hosts": [], "ports": [], "protocols": [], "filter": None, "engine": "auto", "top": 10,
 }  # fmt: skip
 
@@ -36,6 +37,8 @@ _PARAMS: dict[str, Any] = {
         ({"filter": "tcp", "ports": [80]}, "either a filter, or hosts"),
         ({"filter": "tcp", "engine": "af_packet"}, "only tcpdump can compile"),
         ({"filter": "tcp\n"}, "pcap-filter"),
+        ({"ring": True}, "ring: True is not accepted; give false, or a path as well"),
+        ({"ring": True, "path": "/a", "max_bytes": 9999}, "max_bytes: 9999"),
         ({"path": "relative.pcap"}, "path: 'relative.pcap'"),
     ],
 )

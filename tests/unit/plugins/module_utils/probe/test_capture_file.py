@@ -119,12 +119,34 @@ def test_no_more_than_half_of_what_is_free(folder: pathlib.Path, monkeypatch: py
     with pytest.raises(Unavailable, match="50000 bytes, which is too little"), CaptureFile(
         str(folder / "a.pcap"), 10**9
     ) as file:
-        file.room()
+        file.begin(b"head")
+
+
+def test_a_ring_keeps_the_last_and_never_more_than_its_limit(folder: pathlib.Path) -> None:
+    records = [b"%06d" % number for number in range(1000)]
+    path = folder / "a.pcap"
+    with CaptureFile(str(path), 600, ring=True) as file:
+        file.begin(b"head")
+        for record in records:
+            if len(record) > file.room():
+                file.turn()
+            file.write(record)
+            assert file.size <= 400
+            assert len(os.listdir(folder)) <= 2
+        kept = file.reread().read()
+        file.keep()
+    assert kept == path.read_bytes() and os.listdir(folder) == ["a.pcap"]
+    assert kept.startswith(b"head") and len(kept) >= 200
+    assert b"".join(records).endswith(kept[4:])
+    with CaptureFile(str(folder / "b.pcap"), 600, ring=True) as file:  # one that never turned
+        file.begin(b"head")
+        file.write(b"1")
+        assert file.reread().read() == b"head1"
 
 
 def test_a_full_disk_is_one_sentence(folder: pathlib.Path) -> None:
     with CaptureFile(str(folder / "a.pcap"), 1000) as file:
-        file._file = os.fdopen(os.open("/dev/full", os.O_RDWR), "w+b", 0)
+        file._newer.file = os.fdopen(os.open("/dev/full", os.O_RDWR), "w+b", 0)
         with pytest.raises(Unavailable, match=r"a\.pcap: No space left on device"):
             file.write(b"1")
     assert os.listdir(folder) == []
@@ -134,8 +156,8 @@ def test_what_dead_captures_left_is_swept(tmp_path: pathlib.Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
         gone.wait()
     own = capture_file._started_at(os.getpid())
-    dead = [f".nettriage-capture-{gone.pid}-1.partial", f".nettriage-capture-{os.getpid()}-1.partial"]
-    others = [f".nettriage-capture-{os.getpid()}-{own}.partial", "a.partial"]
+    dead = [f".nettriage-capture-{gone.pid}-1-1.partial", f".nettriage-capture-{os.getpid()}-1-2.partial"]
+    others = [f".nettriage-capture-{os.getpid()}-{own}-1.partial", "a.partial"]
     for name in (*dead, *others):
         (tmp_path / name).touch()
     with CaptureFile(str(tmp_path / "b.pcap"), 1000):

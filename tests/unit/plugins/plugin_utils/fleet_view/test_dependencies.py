@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.dependencies import dependencies
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import Dependencies
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.owners import Owners
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import Traits, traits_of
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import Node, Traits, nodes, traits_of
 
 NGINX = {"pid": 7, "command": "nginx", "unit": "nginx.service", "container": None}
 CURL = {"pid": 9, "command": "curl", "unit": None, "container": None}
@@ -62,7 +62,7 @@ def facts(
 
 
 def mapped(stated: dict[str, str] | None = None, **hosts: dict[str, Any]) -> Dependencies:
-    traits = {name: traits_of(each) for name, each in hosts.items()}
+    traits = nodes({name: traits_of(each) for name, each in hosts.items()})
     return dependencies(traits, Owners(traits, stated or {}))
 
 
@@ -107,7 +107,7 @@ def test_an_address_that_several_hosts_have_is_nobodys() -> None:
         c=facts("10.0.0.3/24", *both, listeners=(("::", 80),)),
     )
     rows = {row.address: row for row in found.rows}
-    assert rows["10.0.0.100"].target is None and rows["10.0.0.100"].candidates == ("b", "c")
+    assert rows["10.0.0.100"].target is None and rows["10.0.0.100"].candidates == ["b", "c"]
     assert rows["10.0.0.100"].note == "2 hosts have this address"
     assert rows["10.0.0.3"].target == "c" and found.ambiguous == 1
 
@@ -173,6 +173,26 @@ def test_the_map_is_bounded_and_begins_with_trouble() -> None:
     assert (found.rows[0].port, found.rows[0].stuck) == (701, 2)
 
 
+def test_containers_have_addresses_of_their_own() -> None:
+    """Each host's bridge has the same network: on the host itself it is known whose an address in it is."""
+
+    def docker(address: str, *to: tuple[str, int]) -> dict[str, Any]:
+        inner = facts("172.17.0.2/16", to=(("10.0.0.2", 443), ("172.17.0.1", 53)), listeners=(("::", 80),))
+        row = {"name": "pid:5", "container": "web", "pod": None, "unit": None, "pid": 5, "command": "nginx"}
+        own = facts(f"{address}/24", "172.17.0.1/16", to=to, listeners=(("::", 443), ("::", 53)))
+        return {**own, "namespaces": {"list": [{**inner, **row}]}}
+
+    found = mapped(a=docker("10.0.0.1", ("172.17.0.2", 80)), b=docker("10.0.0.2"))
+    assert {(row.source, row.source_inside, row.address, row.target, row.target_inside) for row in found.rows} == {
+        ("a", None, "172.17.0.2", "a", "container web"),
+        ("a", "container web", "10.0.0.2", "b", None),
+        ("a", "container web", "172.17.0.1", "a", None),
+        ("b", "container web", "10.0.0.2", "b", None),
+        ("b", "container web", "172.17.0.1", "b", None),
+    }
+    assert all(row.listener is not None and row.note is None for row in found.rows)
+
+
 def walk(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
@@ -201,7 +221,7 @@ def test_facts_of_any_shape_are_survived(damage: Any) -> None:
         parent[path[-1]] = damage
         made = traits_of(broken)
         assert isinstance(made, Traits)
-        dependencies({"a": made}, Owners({"a": made}, {}))
+        dependencies({Node("a"): made}, Owners({Node("a"): made}, {}))
 
 
 def _copy(value: Any) -> Any:

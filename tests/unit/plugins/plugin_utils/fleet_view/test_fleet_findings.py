@@ -15,7 +15,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils import catalogue
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view import findings as folding
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import FleetFinding
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.owners import Owners
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import traits_of
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import nodes, traits_of
 
 SERVER = {"pid": 7, "command": "app", "unit": "app.service", "container": None}
 
@@ -53,8 +53,10 @@ def finding(name: str, subject: str = "host", severity: str = "warning", **evide
     }
 
 
-def folded(stated: dict[str, str] | None = None, **found: list[dict[str, Any]]) -> list[FleetFinding]:
-    traits = {name: traits_of(each) for name, each in FLEET.items()}
+def folded(
+    stated: dict[str, str] | None = None, hosts: dict[str, Any] = FLEET, **found: list[dict[str, Any]]
+) -> list[FleetFinding]:
+    traits = nodes({name: traits_of(each) for name, each in hosts.items()})
     rows, total = folding.fleet_findings(found, traits, Owners(traits, stated or {}), catalogue.built_in_limits())
     assert total == len(rows)
     return rows
@@ -153,8 +155,30 @@ def test_a_name_server_that_drops_questions_is_joined_by_its_port() -> None:
     (row,) = folded(a=[near], b=[finding("udp.receive_errors", "0.0.0.0:53", receive_buffer_errors_delta=9)])
     assert (row.id, row.host, row.evidence["receive_buffer_errors_delta"]) == ("fleet.nameserver_overrun", "b", 9)
     assert folded(a=[near], b=[finding("udp.receive_errors", "0.0.0.0:514")]) == []
-    (outside,) = folded(**{name: [finding("dns.unreachable", "192.0.2.53:53", "critical")] for name in ("a", "c", "d")})
+    silent = [finding("dns.unreachable", "192.0.2.53:53", "critical")]
+    (outside,) = folded(a=silent, c=silent, d=silent)
     assert (outside.id, outside.subject) == ("fleet.nameserver_silent", "192.0.2.53:53")
+
+
+POD = {"name": "pid:7", "container": "web", "pod": None, "unit": None, "pid": 7, "command": "app"}
+
+
+def test_a_container_that_does_not_accept_is_not_its_host() -> None:
+    """Port 8080 of a container is another one than port 8080 of the host that it runs on."""
+    inner = {**FULL, "subject": "[::]:8080 in container web", "namespace": POD}
+    assert folded(a=[STUCK], b=[inner]) == []
+    hosts = {**FLEET, "b": {**FLEET["b"], "namespaces": {"list": [{**host("10.244.0.7", web=8080), **POD}]}}}
+    near = {**STUCK, "subject": "10.244.0.7:8080"}
+    (row,) = folded(hosts=hosts, a=[near], b=[inner])
+    assert (row.id, row.host, row.subject) == ("fleet.not_accepting", "b", "b (container web) (10.244.0.7:8080)")
+    assert folded(hosts=hosts, a=[near], b=[FULL]) == []
+
+
+def test_what_a_host_loses_its_containers_lose() -> None:
+    hosts = {**FLEET, "b": {**FLEET["b"], "namespaces": {"list": [{**host("10.244.0.7", web=8080), **POD}]}}}
+    near = finding("tcp.retransmits", "10.244.0.7:8080", retransmitted_segments=50)
+    (row,) = folded(hosts=hosts, a=[near], b=[finding("host.softnet_drops", dropped_delta=7)])
+    assert (row.id, row.host) == ("fleet.host_loses", "b")
 
 
 def test_a_finding_belongs_to_one_problem_only() -> None:

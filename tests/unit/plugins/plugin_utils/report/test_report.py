@@ -17,98 +17,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host, join, verdict_of
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Fleet, Host
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report import (
     as_html,
     as_json,
     as_markdown,
-    as_terminal,
     files,
 )
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import evidence
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view import view_of
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view_tables import FULL
-from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean, width
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "' onmouseover='alert(1)",
-    "</style></script><!--",
-    "\x1b[2J\x1b[31mred\x07",
-    "line\nbreak\r\n# heading",
-    "| a | b |",
-    "``` `tick` ``",
-    "[link](javascript:alert(1)) **bold** _i_ ~~s~~",
-    "gnp.\u202eexe\u2066",
-    "\ud800x\udfff",
-    "{{ 7 * 7 }} {% raw %}",
-    "&lt;b&gt; &#60;",
-    "日本語" * 30,
-    "x" * 5000,
-    "",
-]
-PROCESS = {"pid": 7, "command": "nginx", "unit": "nginx.service", "container": None}
-
-
-def finding(text: str = "web", severity: str = "critical", layer: str = "4", name: str = "tcp.some") -> dict[str, Any]:
-    return {
-        "id": name,
-        "severity": severity,
-        "layer": layer,
-        "subject": text,
-        "title": f"Title of {text}",
-        "evidence": {"port_usage": 0.914, "processes": [{**PROCESS, "command": text}], text: text},
-        "cause": f"Cause {text}",
-        "advice": [f"Advice {text}"],
-        "remedies": [],
-        "refused": [{"remedy": "buffers", "why": f"Because of {text}"}],
-        "command": f"ss -tn dst '{text}'",
-    }
-
-
-def facts(text: str = "web", rows: int = 10) -> dict[str, Any]:
-    process = {**PROCESS, "command": text}
-    return {
-        "meta": {"kernel": "6.1.0", "uptime_s": 900000, "interval_s": 1.0},
-        "sockets": {
-            "limited": [f"owners of {text}"],
-            "tcp": {
-                "states": {"established": 7, "time_wait": 0},
-                "listeners_total": 99,
-                "listeners": [
-                    {
-                        "address": "::",
-                        "port": n,
-                        "accept_queue": 1,
-                        "backlog": 4,
-                        "processes": [process],
-                    }
-                    for n in range(rows)
-                ],
-                "destinations": [
-                    {"address": "10.0.0.1", "port": n, "ports_used": 9, "capacity": 10, "states": {"time_wait": 9}}
-                    for n in range(rows)
-                ],
-            },
-        },
-        "nic": {"interfaces": [{"name": text, "operstate": "up", "mtu": 1500, "errors_delta": {"crc": 3}}] * rows},
-        "conntrack": {"available": False, "why": f"no {text}"},
-    }
-
-
-def host(name: str, *findings: dict[str, Any], error: str | None = None, text: str = "web") -> Host:
-    verdict = "unreachable" if error is not None else verdict_of(findings)
-    body = json.dumps(facts(text, 1))
-    return Host(name, verdict, findings, body, None if error is not None else view_of(facts(text), 10), error)
-
-
-def fleet(*hosts: Host) -> Fleet:
-    return join(hosts, "2024-01-01T00:00:00Z", "0.1.0")
-
-
-def evil(text: str) -> Fleet:
-    return fleet(host(text, finding(text), text=text), host("gone", error=text), host("fine"))
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean
+from ansible_collections.nettriage.linux.tests.unit.report_fleets import (
+    HOSTILE,
+    PROCESS,
+    evil,
+    facts,
+    finding,
+    fleet,
+    host,
+)
 
 
 class Page(HTMLParser):
@@ -243,49 +171,6 @@ def test_a_code_span_holds_any_backticks(content: str) -> None:
     fence = re.match("`+", span)
     assert fence and span.endswith(fence[0]) and fence[0] not in re.split("[^`]+", content)
     assert content in span
-
-
-def lines_of(report: Fleet, columns: int = 79, lines: int = 40) -> list[str]:
-    return [line for line, __ in as_terminal.table(report, columns, lines)]
-
-
-@pytest.mark.parametrize("columns", [79, 120])
-@pytest.mark.parametrize("text", HOSTILE)
-def test_a_name_cannot_break_out_of_the_terminal(text: str, columns: int) -> None:
-    shown = lines_of(evil(text), columns)
-    assert all(line.isprintable() for line in shown)
-    assert max(map(width, shown)) <= columns
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 7, 30, 200])
-@pytest.mark.parametrize("lines", [8, 20, 40])
-@pytest.mark.parametrize("kinds", [0, 1, 25])
-def test_the_table_is_bounded_and_says_what_it_left_out(count: int, lines: int, kinds: int) -> None:
-    found = [finding("x", name=f"tcp.kind_{number}") for number in range(kinds)]
-    report = fleet(*(host(f"host{number:03}", *found) for number in range(count)))
-    shown = lines_of(report, lines=lines)
-    assert len(shown) <= lines
-    assert max(map(width, shown)) <= 79
-    if count * max(1, kinds) > lines:
-        assert "see the report" in shown[-1]
-    if count:
-        assert str(count) in shown[0] and "host000" in "\n".join(shown)
-
-
-def test_what_could_not_be_seen_is_said_everywhere() -> None:
-    one, many = fleet(host("web")), fleet(host("web"), host("db"))
-    assert "not seen: sockets: owners of web" in "\n".join(lines_of(one))
-    assert "Not everything could be seen on 2 hosts" in "\n".join(lines_of(many))
-    assert "**Not seen:** web: sockets: owners of web" in "".join(as_markdown.lines(one, "Audit"))
-
-
-def test_the_table_names_worst_first_with_advice_where_there_is_room() -> None:
-    shown = "\n".join(
-        lines_of(fleet(host("good"), host("bad", finding("10.0.0.5:5432")), host("gone", error="No route")))
-    )
-    assert shown.startswith("3 hosts: 1 critical, 1 unreachable, 1 ok")
-    assert shown.index("bad") < shown.index("No route") < shown.index("nothing found")
-    assert "Title of 10.0.0.5:5432" in shown and "do: Advice" in shown
 
 
 @given(st.lists(st.sampled_from(HOSTILE), min_size=1, max_size=3, unique=True))
