@@ -180,6 +180,8 @@ class _Play:
             except FileNotFoundError:
                 # There was none before the first batch, so there is none for the others.
                 os.symlink(f"{kept}.absent", kept)
+            except OSError:
+                return report
         return kept
 
     def _hosts(self, judge: Judge, limits: _Option, rules: _Option) -> Iterator[Host]:
