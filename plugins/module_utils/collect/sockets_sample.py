@@ -29,6 +29,8 @@ _FEW = 8
 _MAX_BOUND = 20_000
 # A message without tcp_info is never as long as this.
 _BARE_SIZE = 200
+# Datagrams of 32 KiB are put together up to this.
+_JOINED_BYTES = 1 << 19
 DETAILS = (diag.INFO, diag.SKMEMINFO, diag.CONGESTION)
 _LIVE = diag.CONNECTED & ~(1 << diag.TIME_WAIT) & ~(1 << diag.BOUND_INACTIVE)
 _WAITING = 1 << diag.CLOSE_WAIT | 1 << diag.SYN_SENT
@@ -189,12 +191,13 @@ def count(source: Source, census: Census, there: Expected, details: list[Batch] 
     # A walk costs the more the more the lengths of its messages vary. Those that are done go first: what closes
     # between two walks is missed then, not counted twice.
     walks = [1 << diag.TIME_WAIT, _LIVE] if there.live * _FEW > there.time_wait else [1 << diag.TIME_WAIT | _LIVE]
-    interrupted = False
+    interrupted, detailed = False, 0
     for states in walks:
         for batch in source.tcp(states, () if details is None else DETAILS):
             census.add(batch)
-            if details is not None and batch.stride > _BARE_SIZE and len(details) < MAX_DETAILS:
-                details.append(_kept(batch))
+            if details is not None and batch.stride > _BARE_SIZE and detailed < 2 * MAX_DETAILS:
+                _keep(details, batch)
+                detailed += batch.length // batch.stride
         interrupted |= source.interrupted
     if census.bound is None:
         return interrupted
@@ -213,7 +216,7 @@ def look_at_some(details: list[Batch], states: int, extensions: tuple[int, ...],
     try:
         seen = 0
         for batch in own.tcp(states, extensions):
-            details.append(_kept(batch))
+            _keep(details, batch)
             seen += batch.length // batch.stride
             if seen >= most:
                 break
@@ -243,5 +246,13 @@ def _look_lightly(source: SockDiag, census: Census, details: list[Batch], most: 
     return interrupted
 
 
-def _kept(batch: Batch) -> Batch:
-    return Batch(bytes(memoryview(batch.data)[: batch.length]), batch.length, batch.stride)
+def _keep(details: list[Batch], batch: Batch) -> None:
+    """Add *batch* to *details*: to the last one of these if that has the same form, since each batch has a price."""
+    new = memoryview(batch.data)[: batch.length]
+    if details and details[-1].stride == batch.stride and details[-1].length < _JOINED_BYTES:
+        data = details[-1].data
+        assert isinstance(data, bytearray)
+        data += new
+        details[-1] = Batch(data, len(data), batch.stride)
+    else:
+        details.append(Batch(bytearray(new), batch.length, batch.stride))
