@@ -71,7 +71,7 @@ def test_a_full_link_names_who_fills_it(lab: Lab) -> None:
 
     finding = _as_cable(facts, line.interfaces[0]).one("nic.saturated", "rsync", big.pid, line.addresses6[1])
     assert finding["title"].partition("most by ")[2].startswith(f"rsync[{big.pid}]")
-    assert finding["evidence"]["share_of_connections"] > 0.9
+    assert finding["evidence"]["connections_share"] > 0.9
     assert "packets wait" in finding["cause"] and "no TCP connection" not in finding["cause"]
 
 

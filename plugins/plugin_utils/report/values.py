@@ -66,6 +66,9 @@ def _processes(value: Any) -> bool:
 
 
 def _told(name: str, value: Any) -> tuple[str, str]:
+    if name.endswith("_bytes") and ("mtu" in name or "mss" in name) and isinstance(value, int):
+        # Nobody knows the size of a packet in KiB.
+        return _label(name.removesuffix("_bytes")), f"{value} bytes"
     for suffix, unit in _UNITS.items():
         if name.endswith(suffix) and is_number(value):
             return _label(name.removesuffix(suffix)), FORMATS[unit](value)

@@ -201,6 +201,8 @@ def test_json_is_what_was_found(texts: list[str]) -> None:
         ("states", {"close": 0, "established": 2, "time_wait": 7}, ("states", "time_wait 7, established 2")),
         ("processes", [PROCESS], ("processes", "nginx[7] (nginx.service)")),
         ("full", True, ("full", "yes")),
+        ("path_mtu_found_bytes", 1400, ("path mtu found", "1400 bytes")),
+        ("advised_mss_tcp4_bytes", 1360, ("advised mss tcp4", "1360 bytes")),
     ],
 )
 def test_evidence_is_written_with_its_units(name: str, value: Any, told: tuple[str, str]) -> None:
