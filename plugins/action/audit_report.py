@@ -27,6 +27,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.changes
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.joining import joined
 from ansible_collections.nettriage.linux.plugins.plugin_utils.packages import MISSING
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_terminal, files
+from ansible_collections.nettriage.linux.plugins.plugin_utils.terminal import columns
 
 DEFAULT_FORMATS = ["html", "markdown", "json"]
 SPEC: dict[str, dict[str, Any]] = {
@@ -49,19 +50,6 @@ FAILING: dict[str, tuple[str, ...]] = {
 FREE = ("free", "ansible.builtin.free", "host_pinned", "ansible.builtin.host_pinned")
 
 display = Display()
-
-
-def _terminal() -> int | None:
-    """How many columns the terminal has; ``None`` where there is none."""
-    try:
-        return os.get_terminal_size(1).columns - 1
-    except OSError:
-        return None
-
-
-# Asked for while this file is loaded, which ansible-core's main process does: its workers have no terminal. Display
-# itself never tells less than 79.
-TERMINAL = _terminal()
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typed
@@ -121,7 +109,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         """The table on the terminal; a callback that prints JSON is spared by ``lines: 0``."""
         if not lines:
             return
-        for line, colour in as_terminal.table(batch, TERMINAL or display.columns, lines):
+        for line, colour in as_terminal.table(batch, columns(display.columns), lines):
             display.display(line, color=colour)
         if len(fleet.hosts) > len(batch.hosts):
             display.display(f"With the batches before: {as_terminal.headline(fleet)}")

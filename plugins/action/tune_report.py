@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import plain
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.plan_terminal import table
+from ansible_collections.nettriage.linux.plugins.plugin_utils.terminal import columns
 
 SPEC: dict[str, dict[str, Any]] = {
     "results": {"type": "str", "required": True},
@@ -42,7 +43,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
             if made is not None and "plan" in made:
                 plans[name], settings[name] = plain(made["plan"]), plain(made["settings"])
         batch = {name: plans[name] for name in variables["ansible_play_batch"] if name in plans}
-        for line, colour in table(batch, display.columns, settings):
+        for line, colour in table(batch, columns(display.columns), settings):
             display.display(line, color=colour)
         result["changed"] = False
         if args["path"]:

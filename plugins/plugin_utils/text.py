@@ -8,6 +8,7 @@ Names of processes, interfaces and units are chosen by whoever runs them, so not
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 SEVERITIES = ("critical", "warning", "info")
 VERDICTS = ("critical", "warning", "unreachable", "ok")
@@ -87,6 +88,18 @@ def cut(text: str, columns: int) -> str:
         if used > columns:
             return text[:number]
     return text
+
+
+def named(names: Sequence[str], columns: int) -> str:
+    """``on web1, web2 and 7 more``: as many names as there is room for, one at least."""
+    shown = "on " + clean(names[0])
+    for number in range(2, len(names) + 1):
+        left = len(names) - number
+        longer = shown + ", " + clean(names[number - 1])
+        if width(longer + (f" and {left} more" if left else "")) > columns:
+            return fit(shown, columns - len(f" and {left + 1} more")) + f" and {left + 1} more"
+        shown = longer
+    return fit(shown, columns)
 
 
 def count(number: int, noun: str) -> str:

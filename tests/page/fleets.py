@@ -26,6 +26,15 @@ from ansible_collections.nettriage.linux.tests.bench.findings import busy_host
 
 GENERATED = "2026-01-31T12:00:00Z"
 GROUPS = ("web", "database", "queue", "storage", "edge")
+OVERRIDDEN = {
+    "key": "net.core.somaxconn",
+    "value": "4096",
+    "file": "/etc/tuned/throughput/tuned.conf",
+    "line": 12,
+    "other_value": "128",
+    "by": "tuned",
+    "at_boot": True,
+}
 Page = Callable[[str], str]
 # Whatever a host, a process or an inventory may call itself.
 HOSTILE = (
@@ -144,7 +153,9 @@ def _hosts(judge: Judge, count: int) -> Iterator[Host]:
 
 def _facts(sick: bool, unplugged: bool, number: int) -> dict[str, Any]:
     facts = busy_host()
-    if not sick:
+    if sick:
+        facts["sysctl"]["overridden"] = [OVERRIDDEN]
+    else:
         _heal(facts)
     facts["nic"]["interfaces"][1]["carrier"] = not unplugged
     facts["sockets"]["tcp"]["listeners"][-1]["processes"][0]["pid"] = 1000 + number

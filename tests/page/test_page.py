@@ -136,6 +136,17 @@ def test_everything_works_from_the_keyboard(browser: Browser, page: Page) -> Non
     assert browser.run("document.querySelectorAll('#h1 table').length") > 4
 
 
+def test_a_host_tells_which_settings_are_unlike_the_others_and_who_sets_them(browser: Browser, page: Page) -> None:
+    browser.open(page("six"))
+    browser.run("location.hash = '#h0'")
+    browser.until("document.querySelectorAll('#h0 table').length > 4")
+    rows = "[...document.querySelectorAll('#h0 tbody tr')].map((row) => row.innerText.replace(/\\s+/g, ' ').trim())"
+    told = browser.run(rows)
+    assert "net.core.somaxconn 128 4096" in told
+    where = "/etc/tuned/throughput/tuned.conf:12"
+    assert f"net.core.somaxconn 4096 128 tuned {where} at boot" in told
+
+
 def test_each_command_can_be_copied(browser: Browser, page: Page) -> None:
     browser.open(page("six"))
     browser.run("navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }")

@@ -73,6 +73,14 @@ def facts(text: str = "web", rows: int = 10) -> dict[str, Any]:
             },
         },
         "nic": {"interfaces": [{"name": text, "operstate": "up", "mtu": 1500, "errors_delta": {"crc": 3}}] * rows},
+        "tcp": {"rates": {"Tcp": {"InSegs": 1200.5, "OutRsts": 0.5}, "IpExt": {"InOctets": 9.0}}},
+        "sysctl": {
+            "values": {"net.core.somaxconn": 128, "net.ipv4.tcp_rmem": [1, 2], text: text, "absent": None},
+            "overridden": [{"key": "a", "value": "1", "file": text, "line": 3, "other_value": "2", "by": "tuned"}],
+            "namespaces": [{"netns": "pid:7", "processes": [process], "differing": {text: {"here": 1, "host": 2}}}],
+        },
+        "namespaces": {"total": 3, "list": [{"name": "pid:7", "sockets": {"tcp": {"total": 3}}, **process}]},
+        "since": {"seconds": 9000.0},
         "conntrack": {"available": False, "why": f"no {text}"},
     }
 

@@ -17,6 +17,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.text import (
     clean,
     count,
     fit,
+    named,
     pad,
     width,
     wrapped,
@@ -160,7 +161,7 @@ def _every_finding(groups: Sequence[_Group], columns: int, advised: Sequence[str
         for line in told:
             yield indent + line, colour
         if len(group.hosts) > 1 and group.verdict != "ok":
-            yield indent + _named(group.hosts, room), None
+            yield indent + named(group.hosts, room), None
         if group.verdict in advised and group.advice:
             for line in wrapped(f"do: {clean(group.advice)}", room):
                 yield indent + line, None
@@ -181,18 +182,6 @@ def _groups(fleet: Fleet) -> Iterator[_Group]:
         yield _Group(rows[0][1]["severity"], hosts, shared(_told(finding) for __, finding in rows), advice)
     for (verdict, told), names in others.items():
         yield _Group(verdict, names, told, "")
-
-
-def _named(hosts: Sequence[str], columns: int) -> str:
-    """``on web1, web2 and 7 more``: as many names as there is room for, one at least."""
-    shown = "on " + clean(hosts[0])
-    for number in range(2, len(hosts) + 1):
-        left = len(hosts) - number
-        longer = shown + ", " + clean(hosts[number - 1])
-        if width(longer + (f" and {left} more" if left else "")) > columns:
-            return fit(shown, columns - len(f" and {left + 1} more")) + f" and {left + 1} more"
-        shown = longer
-    return fit(shown, columns)
 
 
 def _common(fleet: Fleet, columns: int) -> Iterator[Line]:

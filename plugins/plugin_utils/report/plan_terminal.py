@@ -9,36 +9,49 @@ from itertools import groupby
 from typing import Any
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.as_terminal import Line
-from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean, count, fit, sentence
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean, count, fit, named, sentence, wrapped
 
+_INDENT = 11
 _STATUS = {"planned": "yellow", "already": "green", "refused": None}
 
 
 def table(
     plans: Mapping[str, list[dict[str, Any]]], columns: int, settings: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Iterator[Line]:
-    """Every host's planned changes with their reason, then what was refused and why; none wider than *columns*.
+    """Planned changes with their reason, then what was refused and why, once for all hosts that have the same plan.
+
+    No line is wider than *columns*.
 
     :param settings: all that each host's transaction is asked for; what no row plans was asked for by name.
     """
+    same: dict[tuple[Line, ...], list[str]] = {}
     for host, rows in plans.items():
-        planned = [row for row in rows if row["status"] == "planned"]
-        keys = [row["key"] for row in planned]
-        own = {key: value for key, value in (settings or {}).get(host, {}).items() if key not in keys}
-        parts = [f"{count(len(planned), 'change')} planned"] if planned else []
-        parts += [f"{count(len(own), 'setting')} asked for by name"] if own else []
-        told = ", ".join(parts) or "nothing to change"
-        yield fit(f"{clean(host)}: {told}", columns), "yellow" if parts else "green"
-        for __, same in groupby(planned, key=lambda row: (row["remedy"], row["why"])):
-            yield from _planned(list(same), columns)
-        for key, value in own.items():
-            yield fit(f"  set      {clean(key)} = {shown(value)}", columns), "yellow"
-        for row in rows:
-            if row["status"] != "planned":
-                told = sentence(f"{row['status']}  {row['remedy']}: {row['refused']}", 1000)
-                yield from _wrapped(told, columns, _STATUS[row["status"]])
-                if row["status"] == "refused":
-                    yield from _next(row, columns)
+        same.setdefault(tuple(_plan(rows, (settings or {}).get(host, {}), columns)), []).append(host)
+    for ((told, colour), *lines), hosts in same.items():
+        yield fit(f"{clean(hosts[0]) if len(hosts) == 1 else count(len(hosts), 'host')}: {told}", columns), colour
+        if len(hosts) > 1:
+            yield "  " + named(hosts, columns - 2), None
+        yield from lines
+
+
+def _plan(rows: list[dict[str, Any]], asked: Mapping[str, Any], columns: int) -> Iterator[Line]:
+    """One host's plan: how much it is, then the lines below."""
+    planned = [row for row in rows if row["status"] == "planned"]
+    keys = [row["key"] for row in planned]
+    own = {key: value for key, value in asked.items() if key not in keys}
+    parts = [f"{count(len(planned), 'change')} planned"] if planned else []
+    parts += [f"{count(len(own), 'setting')} asked for by name"] if own else []
+    yield ", ".join(parts) or "nothing to change", "yellow" if parts else "green"
+    for __, alike in groupby(planned, key=lambda row: (row["remedy"], row["why"])):
+        yield from _planned(list(alike), columns)
+    for key, value in own.items():
+        yield fit(f"  set      {clean(key)} = {shown(value)}", columns), "yellow"
+    for row in rows:
+        if row["status"] != "planned":
+            told = sentence(f"{row['status']}  {row['remedy']}: {row['refused']}", 1000)
+            yield from _wrapped(told, columns, _STATUS[row["status"]])
+            if row["status"] == "refused":
+                yield from _next(row, columns)
 
 
 def _next(row: dict[str, Any], columns: int) -> Iterator[Line]:
@@ -70,11 +83,7 @@ def shown(value: Any) -> str:
 
 
 def _wrapped(text: str, columns: int, colour: str | None) -> Iterator[Line]:
-    line, indent = "", "  "
-    for word in text.split():
-        if line and len(indent) + len(line) + 1 + len(word) > columns:
-            yield fit(indent + line, columns), colour
-            line, indent = word, " " * 11
-        else:
-            line = f"{line} {word}" if line else word
-    yield fit(indent + line, columns), colour
+    first, *more = wrapped(text, columns - 2)
+    yield f"  {first}", colour
+    for line in wrapped(" ".join(more), columns - _INDENT) if more else ():
+        yield " " * _INDENT + line, colour

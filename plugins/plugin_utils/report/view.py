@@ -58,6 +58,7 @@ def _pairs(facts: Row) -> Iterator[tuple[str, str | None]]:
     yield "Up", duration(at(meta, "uptime_s"))
     yield "Sampled", at(meta, "sampled_at")
     yield "Over", number(at(meta, "interval_s"), "s")
+    yield "Compared with", _before(at(facts, "since.seconds"))
     yield "Namespace", at(meta, "netns")
     yield "Container", at(meta, "container")
     yield "Round trip", spread(at(tcp, "quality.rtt_ms"))
@@ -85,6 +86,11 @@ def _unseen(facts: Row) -> Iterator[str]:
                 yield f"{name}: {sentence(subset.get('why'))}"
             for entry in listed(subset.get("limited")):
                 yield f"{name}: {sentence(entry)}"
+
+
+def _before(seconds: Any) -> str | None:
+    told = duration(seconds)
+    return None if told is None else f"the audit {told} before"
 
 
 def _range(ports: Any) -> str | None:

@@ -13,6 +13,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.text import senten
 
 Row = Mapping[str, Any]
 _CELL = 120
+_WHOLE = 1000  # from here on decimals tell nothing
 _DAY_S = 86400
 _HOUR_S = 3600
 
@@ -43,7 +44,10 @@ def joined(values: Any, tell: Callable[[Any], Any]) -> str:
 
 def number(value: Any, unit: str = "") -> str | None:
     """``1 200 Mbit/s``."""
-    return f"{count(value) if isinstance(value, int) else f'{value:.3g}'} {unit}".rstrip() if is_number(value) else None
+    if not is_number(value):
+        return None
+    written = count(value) if isinstance(value, int) or abs(value) >= _WHOLE else f"{value:.3g}"
+    return f"{written} {unit}".rstrip()
 
 
 def portion(value: Any) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Union
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.arithmetic import is_number, ratio
+from ansible_collections.nettriage.linux.plugins.plugin_utils.namespaces import IDENTITY, label
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.values import endpoint, processes
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view_cells import (
     Row,
@@ -167,6 +168,17 @@ KINDS = (
         },
     ),
     Kind(
+        "Network namespaces",
+        "namespaces.list",
+        {
+            "Namespace": lambda row: label({key: row.get(key) for key in IDENTITY}),
+            "TCP sockets": lambda row: number(at(row, "sockets.tcp.total")),
+            "By state": lambda row: counted(at(row, "sockets.tcp.states")),
+            "Processes": lambda row: number(row.get("processes_total")),
+            "Process": lambda row: processes([row]) if row.get("command") else "",
+        },
+    ),
+    Kind(
         "Namespaces in which settings differ",
         "sysctl.namespaces",
         {
@@ -184,7 +196,7 @@ def tables_of(facts: Row, rows: int) -> list[Table]:
     tables = []
     for kind in KINDS:
         found = made.get(kind.path) or [row for row in listed(at(facts, kind.path)) if isinstance(row, Mapping)]
-        total = at(facts, f"{kind.path}_total")
+        total = at(facts, "namespaces.total" if kind.path == "namespaces.list" else f"{kind.path}_total")
         kept = found[: max(rows, 4) if kind.path in made else rows]
         if kept:
             cells = [[_kept(make(row)) for make in kind.columns.values()] for row in kept]

@@ -57,6 +57,15 @@ def test_what_was_asked_for_by_name_is_shown() -> None:
     assert sum("somaxconn:" in line for line in lines) == 1
 
 
+def test_the_same_plan_is_told_once() -> None:
+    plans = {f"web{number}": [PLANNED, REFUSED] for number in range(200)}
+    lines = [line for line, __ in table({**plans, "db": []}, 80)]
+    assert lines[0] == "200 hosts: 1 change planned"
+    assert lines[1].startswith("  on web0, web1, ") and lines[1].endswith(" more")
+    assert sum("somaxconn:" in line for line in lines) == 1
+    assert lines[-1] == "db: nothing to change"
+
+
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
     hostile = {**PLANNED, "why": "x\x1b[31m" * 60, "restart_needed": ["bad\nname" * 30]}

@@ -235,13 +235,19 @@ def test_the_view_is_bounded_and_tells_what_was_not_seen() -> None:
     view = view_of(facts("eth0"), 3)
     assert [(table.kind, len(table.rows), table.total) for table in view.tables] == [
         ("Sockets by state", 1, 1),
+        ("Counters, per second (bars are logarithmic)", 2, 2),
         ("Listeners", 3, 99),
         ("Destinations", 3, 10),
         ("Interfaces", 3, 10),
+        ("Settings that another file sets differently", 1, 1),
+        ("Network namespaces", 1, 3),
+        ("Namespaces in which settings differ", 1, 1),
     ]
-    assert view.tables[1].rows[1][:2] == ["[::]:1", ("1 of 4 (25 %)", 250)]
+    assert view.tables[2].rows[1][:2] == ["[::]:1", ("1 of 4 (25 %)", 250)]
     assert view.unseen == ["sockets: owners of eth0", "conntrack: no eth0"]
-    assert ("Up", "10 days") in view.pairs
+    assert ("Up", "10 days") in view.pairs and ("Compared with", "the audit 2.5 hours before") in view.pairs
+    assert view.tables[1].rows == [["Tcp.InSegs", ("1 200", 513)], ["Tcp.OutRsts", ("0.5", 29)]]
+    assert view.settings == {"net.core.somaxconn": "128", "net.ipv4.tcp_rmem": "1 2", "eth0": "eth0"}
 
 
 def test_files_are_replaced_at_once_and_left_alone_on_trouble(tmp_path: Path) -> None:
