@@ -22,7 +22,16 @@ import statistics
 import sys
 import tempfile
 
-from ansible_collections.nettriage.linux.tests.bench.fleet.playbooks import HEALTH, PING, SHELL, Failed, Taken, run
+from ansible_collections.nettriage.linux.tests.bench.fleet.playbooks import (
+    BASELINE,
+    HEALTH,
+    PING,
+    SAMPLE,
+    SHELL,
+    Failed,
+    Taken,
+    run,
+)
 from ansible_collections.nettriage.linux.tests.lab import netlab
 from ansible_collections.nettriage.linux.tests.lab.targets import MOST, SSHD, Targets
 
@@ -30,6 +39,7 @@ AUDIT = "nettriage.linux.audit"
 # Contender, what it is compared with, and the goals for each of the figures.
 GOALS: tuple[tuple[str, str, dict[str, float]], ...] = (
     ("health_facts", "ping", {"wall": 1.2, "controller": 1.2}),
+    ("baseline", "ping", {"wall": 1.3, "controller": 1.3}),
     ("audit", "ping", {"wall": 1.4, "controller": 1.4}),
     ("audit", "guides", {"wall": 0.10, "controller": 0.11, "targets": 0.08}),
 )
@@ -45,8 +55,9 @@ def well(targets: Targets, folder: str, number: int, options: argparse.Namespace
         folder, "hosts.json", json.dumps(targets.inventory(list(targets.hosts)[:number], audit_interval=0))
     )
     playbooks = {"audit": AUDIT}
-    for name, text in (("ping", PING), ("health_facts", HEALTH), ("guides", SHELL)):
-        playbooks[name] = _written(folder, f"{name}.yml", text)
+    contenders = {"ping": PING, "health_facts": HEALTH, "baseline": BASELINE, "interval": SAMPLE, "guides": SHELL}
+    for name, text in contenders.items():
+        playbooks[name] = _written(folder, f"{name}.yml", text.replace("{folder}", folder))
     if options.no_guides:
         del playbooks["guides"]
     rows: dict[str, list[Taken]] = {name: [] for name in playbooks}

@@ -37,6 +37,9 @@ PLAY = """
 """
 PING = PLAY + "    - ansible.builtin.ping:\n"
 HEALTH = PLAY + "    - nettriage.linux.health_facts:\n        as_json: true\n"
+# Two ways to a change: a second sample holds a fork for the interval, the counters of the last run hold none.
+SAMPLE = HEALTH + "        interval: 1\n"
+BASELINE = HEALTH + "        baseline: {folder}/baseline\n"
 SHELL = PLAY + "".join(f"    - ansible.builtin.shell: {command!r}\n" for command in GUIDES)
 
 
