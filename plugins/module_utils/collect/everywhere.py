@@ -38,7 +38,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel import (
     processes,
 )
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable, why
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import ALL_NAMESPACES, Host, Neighbour
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import ALL_NAMESPACES, Host, Neighbour, shown
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.namespace_list import Namespace
 
 # So many namespaces are looked into, those with most processes first, and for no longer than this.
@@ -152,7 +152,7 @@ class _Run:
             try:
                 self._visit(view, home, begin)
             except Gone:
-                gone.append(str(view.host.netns))
+                gone.append(shown(str(view.host.netns)))
                 self._views.remove(view)
         if gone:
             self.limited.append(f"{len(gone)} vanished while they were looked at: {', '.join(gone[:_SHOWN])}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Iterable
 from ansible_collections.nettriage.linux.plugins.module_utils.collect import sysctls_namespaces
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.gather import Facts
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel import processes
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, shown
 
 if TYPE_CHECKING:
     from ansible_collections.nettriage.linux.plugins.module_utils.collect.everywhere import View
@@ -111,7 +111,7 @@ def settings(host: Host, own: Facts, views: list[View]) -> None:
             if None not in (here.get(key), there.get(key)) and here[key] != there[key]
         }
         if other:
-            found.append(sysctls_namespaces.row(host, str(view.host.netns), view.namespace.pids, other))
+            found.append(sysctls_namespaces.row(host, shown(str(view.host.netns)), view.namespace.pids, other))
     found.sort(key=lambda row: (-len(row["differing"]), -row["processes_total"], row["netns"]))
     sysctl["namespaces"] = found[:_SHOWN]
     sysctl["namespaces_total"] = len(found)
@@ -127,8 +127,8 @@ def _identity(host: Host, view: View) -> Facts:
     named = [processes.describe(host, pid) for pid in namespace.pids[:_SHOWN]]
     pod = processes.pod(host, namespace.pids[0]) if namespace.pids else None
     return {
-        "name": view.host.netns,
-        "names": namespace.names[:_SHOWN],
+        "name": shown(str(view.host.netns)),
+        "names": [shown(each) for each in namespace.names[:_SHOWN]],
         "inode": namespace.inode,
         "pid": namespace.pids[0] if namespace.pids else None,
         "command": named[0].command if named else None,

@@ -79,6 +79,11 @@ def test_who_it_is(host: Host) -> None:
     }
 
 
+def test_a_name_that_is_no_text_can_be_told(host: Host) -> None:
+    (row,) = rows.facts(host, OWN, [view(host, "/srv/\udcff", tcp())], 1, [], 10)["list"]
+    assert row["name"] == "/srv/\ufffd" and row["names"] == ["/srv/\ufffd"]
+
+
 def test_what_it_shares_is_left_out(host: Host) -> None:
     found = {
         "tcp": {
