@@ -80,6 +80,8 @@ options:
   cycles:
     description:
       - How often each target is probed. The smaller it is, the less can be said about little loss.
+      - By UDP, which is what is left without privilege, it is eight times at most, for that can be done only once a
+        second.
     type: int
     default: 40
   probe_interval:

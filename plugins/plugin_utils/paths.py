@@ -25,6 +25,12 @@ def cleared(paths: list[Row]) -> list[Row]:
     return [_cleared(path, innocent) for path in paths]
 
 
+def route_error(route: Row | None) -> str | None:
+    """Why there is no route, in the kernel's words."""
+    error = (route or {}).get("error")
+    return None if error is None else str(error).removeprefix("netlink: ")
+
+
 def _cleared(path: Row, innocent: set[str]) -> Row:
     if path.get("loss_from_hop") is None or path.get("loss_from_address") not in innocent:
         return path

@@ -35,6 +35,7 @@ Facts = Dict[str, Any]
 _REQUESTS, _BODY_BYTES = 3, 65536
 _CONNECT_S, _REQUEST_S = 3.0, 6.0
 _MAX_HOPS = 30
+_SLOW_CYCLES = 8
 # The search for the path MTU comes first: it needs several ICMP errors at once, of which Linux keeps a few in store.
 _PMTU_SHARE = 0.5
 # After that each router and target has one again: one a second is what they allow.
@@ -145,7 +146,10 @@ def _ways(host: Host, params: dict[str, Any], addresses: list[str], deadline: De
     found = {"pmtu": probe_pmtus(host, {**common, **size, "time_limit": seconds})}
     if size["method"] == "udp":
         time.sleep(deadline.left(_REFILL_S))
-    trace = {"cycles": params["cycles"], "interval": params["probe_interval"], "size": 64, "resolve": False}
+    # Hosts answer only one datagram a second, so that many of them would outlast the samples.
+    paced = params["method"] == "udp" or (params["method"] == "auto" and not echoes())
+    cycles = min(params["cycles"], _SLOW_CYCLES) if paced else params["cycles"]
+    trace = {"cycles": cycles, "interval": params["probe_interval"], "size": 64, "resolve": False}
     trace.update(method=params["method"], time_limit=max(1.0, deadline.left()))
     found["path"] = probe_paths(host, {**common, **trace})
     return found

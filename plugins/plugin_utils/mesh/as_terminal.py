@@ -18,7 +18,7 @@ Line = tuple[str, str | None]
 _CELL = 7
 _VERDICT = len("unreachable")
 _NARROWEST = 40
-KEY = "Median round trip in ms; % of the probes lost; none: no answer; mtu: large packets vanish."
+KEY = "Median round trip in ms; % lost; none: no answer; mtu: large packets vanish."
 
 
 def table(mesh: Mesh, found: Sequence[Culprit], columns: int, lines: int) -> Iterator[Line]:

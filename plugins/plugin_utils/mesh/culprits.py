@@ -53,28 +53,27 @@ def _severity(cells: Iterable[Cell]) -> str:
     return "critical" if any(cell.verdict in ("critical", "unreachable") for cell in cells) else "warning"
 
 
-def _said(mesh: Mesh, cells: Iterable[Cell]) -> str:
-    """What is wrong with *cells*, in a few words."""
-    found = list(cells)
-    silent = sum(cell.verdict == "unreachable" for cell in found)
-    holes = sum(cell.black_hole for cell in found)
+def _said(mesh: Mesh, pairs: Iterable[Pair]) -> str:
+    """What is wrong with *pairs*, in a few words."""
+    wanted = set(pairs)
+    found = [cell for cell in mesh.cells if cell.bad and (cell.source, cell.destination) in wanted]
+    silent = {(cell.source, cell.destination) for cell in found if cell.verdict == "unreachable"}
     losses = [cell.loss for cell in found if cell.loss]
     slow = [cell.median_ms for cell in found if cell.median_ms and not cell.loss and not cell.black_hole]
     parts = []
     if silent:
-        parts.append("no answer" if silent == len(found) else f"{silent} without an answer")
+        parts.append("no answer" if silent == wanted else f"{len(silent)} without an answer")
     if losses:
         low, high = min(losses) * 100, max(losses) * 100
         parts.append(f"{low:.3g} % lost" if low == high else f"{low:.3g} to {high:.3g} % lost")
-    if holes:
+    if any(cell.black_hole for cell in found):
         parts.append("large packets vanish")
     if slow and not parts:
         parts.append(f"up to {max(slow):.4g} ms")
     families = {cell.family for cell in found}
-    only = ""
     if len(mesh.families) > len(families) == 1:
-        only = ", by IPv6 only" if families == {"ipv6"} else ", by IPv4 only"
-    return ", ".join(parts) + only if parts else "slow at times"
+        parts.append("by IPv6 only" if families == {"ipv6"} else "by IPv4 only")
+    return ", ".join(parts) or "slow at times"
 
 
 def _down(mesh: Mesh, pairs: dict[Pair, Cell], bad: dict[Pair, Cell]) -> Iterator[Culprit]:
@@ -95,20 +94,21 @@ def _down(mesh: Mesh, pairs: dict[Pair, Cell], bad: dict[Pair, Cell]) -> Iterato
 def _hosts(mesh: Mesh, pairs: dict[Pair, Cell], bad: dict[Pair, Cell]) -> Iterator[Culprit]:
     """Hosts of which every pair is bad, or every one in one direction; the one with most bad pairs first."""
     left = dict(bad)
-    explained: set[Pair] = set()
-    down = {pair for pair in pairs if pair not in bad and pairs[pair].bad}
+    explained = {pair for pair in pairs if pair not in bad and pairs[pair].bad}
     while True:
-        best: tuple[int, Culprit] | None = None
-        for host in mesh.hosts:
-            culprit = _host(mesh, host, pairs, left, explained | down)
-            if culprit is not None and (best is None or len(culprit.pairs) > best[0]):
-                best = len(culprit.pairs), culprit
+        # Who answers nobody comes first, so that its pairs are not laid upon another one that is merely lossy.
+        found = (culprit for host in mesh.hosts if (culprit := _host(mesh, host, pairs, left, explained)))
+        best = max(found, key=lambda each: (_all_silent(pairs, each), len(each.pairs)), default=None)
         if best is None:
             return
-        yield best[1]
-        for pair in best[1].pairs:
+        yield best
+        for pair in best.pairs:
             left.pop(pair, None)
             explained.add(pair)
+
+
+def _all_silent(pairs: dict[Pair, Cell], culprit: Culprit) -> bool:
+    return all(pairs[pair].verdict == "unreachable" for pair in culprit.pairs)
 
 
 def _host(
@@ -121,25 +121,23 @@ def _host(
     whole = {name: bool(side) and all(pair in left for pair in side) for name, side in sides.items()}
     both = [*sides["inbound"], *sides["outbound"]]
     if all(pair in left for pair in both) and len(both) >= 2 * _LEAST_OF_HOST:
-        cells = [left[pair] for pair in both]
-        return Culprit(
-            "host",
-            _severity(cells),
-            [host],
-            f"{host}: every one of its {count(len(both), 'pair')} is bad ({_said(mesh, cells)})",
-            f"Look at the link, the interface and the load of {host}, then at its switch port.",
-            both,
-        )
+        if all(left[pair].verdict == "unreachable" for pair in both):
+            reasons = {left[pair].why for pair in sides["outbound"]}
+            why = f": {reasons.pop()}" if len(reasons) == 1 else ""
+            title = f"{host} reaches none of its {count(len(sides['outbound']), 'peer')}, and answers none{why}"
+        else:
+            title = f"{host}: every one of its {count(len(both), 'pair')} is bad ({_said(mesh, both)})"
+        advice = f"Look at the link, the interface and the load of {host}, then at its switch port."
+        return Culprit("host", _severity(left[pair] for pair in both), [host], title, advice, both)
     for name, words in (("inbound", "from its peers"), ("outbound", "to its peers")):
         other = "outbound" if name == "inbound" else "inbound"
         side = sides[name]
         if whole[name] and len(side) >= _LEAST_OF_HOST and not any(pair in left for pair in sides[other]):
-            cells = [left[pair] for pair in side]
             return Culprit(
                 name,
-                _severity(cells),
+                _severity(left[pair] for pair in side),
                 [host],
-                f"{host}: all {len(side)} ways {words} are bad ({_said(mesh, cells)}), and none of the others",
+                f"{host}: all {len(side)} ways {words} are bad ({_said(mesh, side)}), and none of the others",
                 f"Look at filters, routes and rate limits of {host} in that direction. Every probe is a round trip.",
                 side,
             )
@@ -175,7 +173,7 @@ def _group(mesh: Mesh, names: list[str], title: str, bad: dict[Pair, Cell]) -> C
         "group" if len(names) == 1 else "between_groups",
         _severity(bad.values()),
         names,
-        f"{title} ({_said(mesh, bad.values())}), and no other one",
+        f"{title} ({_said(mesh, bad)}), and no other one",
         "Look at what they have in common: the switch, the uplink, the firewall between them.",
         list(bad),
     )
@@ -184,12 +182,12 @@ def _group(mesh: Mesh, names: list[str], title: str, bad: dict[Pair, Cell]) -> C
 def _single(mesh: Mesh, pairs: dict[Pair, Cell], bad: dict[Pair, Cell]) -> Iterator[Culprit]:
     """The pairs that nothing else explains, both directions as one."""
     done: set[Pair] = set()
-    for pair, cell in bad.items():
+    for pair in bad:
         if pair in done:
             continue
         back = pair[1], pair[0]
         done |= {pair, back}
-        cells = [cell, *([bad[back]] if back in bad else [])]
+        mine = [pair, *([back] if back in bad else [])]
         one_way = back in pairs and not pairs[back].bad
         sides = f"{pair[0]} -> {pair[1]}" if one_way else f"{pair[0]} <-> {pair[1]}"
         if one_way:
@@ -200,9 +198,9 @@ def _single(mesh: Mesh, pairs: dict[Pair, Cell], bad: dict[Pair, Cell]) -> Itera
             advice = f"Triage this pair: -e triage_source={pair[0]} -e triage_destination={pair[1]}"
         yield Culprit(
             "asymmetric" if one_way else "pair",
-            _severity(cells),
+            _severity(bad[each] for each in mine),
             list(pair),
-            f"{sides}: {_said(mesh, cells)}" + (f", while {pair[1]} -> {pair[0]} is well" if one_way else ""),
+            f"{sides}: {_said(mesh, mine)}" + (f", while {pair[1]} -> {pair[0]} is well" if one_way else ""),
             advice,
-            [pair, *([back] if back in bad else [])],
+            mine,
         )

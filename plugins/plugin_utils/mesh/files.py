@@ -99,7 +99,8 @@ def markdown(mesh: Mesh, found: Sequence[Culprit], title: str) -> Iterator[str]:
         yield f"\n- **{culprit.severity}:** {text(culprit.title)}\n  - **Do:** {text(culprit.advice)}\n"
     for name, why in mesh.errors.items():
         yield f"\n- **Not asked:** {text(name)}: {text(why)}\n"
-    yield "\n| verdict | from | to | address | lost | median | longest | MTU |\n|---|---|---|---|---:|---:|---:|---:|\n"
+    heads = "verdict", "from", "to", "address", "what", "lost", "median", "longest", "MTU"
+    yield f"\n| {' | '.join(heads)} |\n|---|---|---|---|---|---:|---:|---:|---:|\n"
     for cell in mesh.cells[:_ROWS]:
         figures = (
             "" if cell.loss is None else _percent(cell.loss),
@@ -107,7 +108,7 @@ def markdown(mesh: Mesh, found: Sequence[Culprit], title: str) -> Iterator[str]:
             "" if cell.max_ms is None else _ms(cell.max_ms),
             "" if cell.path_mtu is None else str(cell.path_mtu),
         )
-        names = (cell.source, cell.destination, cell.address)
+        names = (cell.source, cell.destination, cell.address, told(cell))
         yield "| " + " | ".join([cell.verdict, *map(text, (*names, *figures))]) + " |\n"
     if len(mesh.cells) > _ROWS:
         yield f"\n{len(mesh.cells) - _ROWS} more are in mesh.json.\n"

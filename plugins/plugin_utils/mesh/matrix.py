@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import Catalogue, judge
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Unusable, facts_of
 from ansible_collections.nettriage.linux.plugins.plugin_utils.pairs import Addresses, Pairs
-from ansible_collections.nettriage.linux.plugins.plugin_utils.paths import cleared
+from ansible_collections.nettriage.linux.plugins.plugin_utils.paths import cleared, route_error
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import VERDICTS, sentence
 
 Row = dict[str, Any]
@@ -172,8 +172,11 @@ def _cell(source: str, destination: str, address: str, facts: Row, findings: lis
 
 
 def _why(target: Row, path: Row) -> str:
-    route = target.get("route") or {}
-    return sentence(target.get("error") or route.get("error") or path.get("why") or "nothing answered")
+    error = route_error(target.get("route"))
+    down = target.get("links_down") or []
+    if error and down:
+        return sentence(f"{error}; {down[0].get('name')} is down")
+    return sentence(target.get("error") or error or path.get("why") or "nothing answered")
 
 
 def _row(facts: Row, subset: str, address: str, table: str = "paths") -> Row:

@@ -8,6 +8,7 @@ The rules of ``rules.yml`` look at what is made here, so that a rule only compar
 from __future__ import annotations
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.addresses import scope
+from ansible_collections.nettriage.linux.plugins.plugin_utils.paths import route_error
 from ansible_collections.nettriage.linux.plugins.plugin_utils.triage.ends import End, Row, rows
 
 # What only the destination itself can have said: packets get there and back.
@@ -29,6 +30,8 @@ def facts(source: End, destination: End, address: str, own: list[str], port: int
     pair: Row = {
         "target": address if address == target.get("address") or not target.get("address") else _named(target),
         **{key: target.get(key) for key in ("address", "error", "route", "link", "neighbour")},
+        "route_error": route_error(target.get("route")),
+        "route_error_back": route_error(back.get("route")),
         "links_down": target.get("links_down") or [],
         "back": back,
         "port": port,

@@ -79,6 +79,15 @@ def test_each_bad_pair_is_in_one_explanation() -> None:
     assert kinds(made) == [("host", "c"), ("host_down", "e"), ("asymmetric", "ab")]
 
 
+def test_who_answers_nobody_is_not_laid_upon_a_lossy_one() -> None:
+    def bad(one: str, other: str) -> str | None:
+        return "unreachable" if "e" in (one, other) else "critical" if "c" in (one, other) else None
+
+    silent, lossy = sorted(culprits(mesh(bad)), key=lambda each: -len(each.pairs))
+    assert (silent.subject, len(silent.pairs)) == (["e"], 8) and "reaches none of its 4 peers" in silent.title
+    assert (lossy.subject, len(lossy.pairs)) == (["c"], 6) and "30 % lost" in lossy.title
+
+
 def test_racks() -> None:
     """A border, an inside, or two groups between which it is bad."""
 
