@@ -46,8 +46,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         variables = task_vars or {}
         try:
             pairs, addresses = play.pairs(args, variables, self._loader, self._templar)
+            results = play.registered(variables, args["results"])
+            if reason := play.shared_failure(results):
+                return {**result, "failed": True, "msg": reason}
             mesh = matrix.made(
-                play.registered(variables, args["results"]),
+                results,
                 pairs,
                 addresses,
                 untagged(args["limits"]),

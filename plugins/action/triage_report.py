@@ -59,6 +59,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         try:
             pairs, addresses = play.pairs(args, variables, self._loader, self._templar)
             results = play.registered(variables, args["results"])
+            if reason := play.shared_failure(results):
+                return {**result, "failed": True, "msg": reason}
             forks = int(context.CLIARGS.get("forks") or 1)
             found = run.verdicts(results, pairs, addresses, untagged(args["limits"]), asked, forks)
             paths = [] if self._task.check_mode else self._write(found, play.directory(variables, args["path"]))

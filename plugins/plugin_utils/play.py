@@ -12,6 +12,7 @@ from typing import Any
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.vars import load_extra_vars
 
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import MODULE_FAILED, Unusable, facts_of
 from ansible_collections.nettriage.linux.plugins.plugin_utils.pairs import Addresses, Hosts, Pairs
 
 
@@ -28,12 +29,14 @@ def pairs(args: Mapping[str, Any], variables: Mapping[str, Any], loader: Any, te
 
 
 def hosts(variables: Mapping[str, Any], loader: Any, templar: Any) -> Hosts:
-    """The inventory's answer to a pattern."""
+    """The inventory's answer to a pattern, without the controller, which Ansible adds as localhost by itself."""
     lookup = lookup_loader.get("ansible.builtin.inventory_hostnames", loader=loader, templar=templar)
+
+    everyone = set(variables["groups"]["all"])
 
     def matching(pattern: str) -> list[str]:
         found = lookup.run([pattern], variables=variables)
-        return ["".join(name) for name in found]
+        return ["".join(name) for name in found if name in everyone]
 
     return matching
 
@@ -42,6 +45,22 @@ def registered(variables: Mapping[str, Any], register: str) -> dict[str, Mapping
     """What the hosts of this play have registered under the name *register* in this run, by host."""
     raw = {name: variables["hostvars"].raw_get(name) for name in variables["ansible_play_hosts_all"]}
     return {name: own[register] for name, own in raw.items() if register in own}
+
+
+def shared_failure(results: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Why the module failed, if it did on every host for the same reason: an option is wrong that all have."""
+    reasons: set[str] = set()
+    for result in results.values():
+        if result.get("skipped"):
+            continue
+        try:
+            facts_of(result)
+        except Unusable as error:
+            reasons.add(str(error))
+        else:
+            return None
+    (reason, *others) = reasons or {""}
+    return reason if not others and reason.startswith(MODULE_FAILED) else None
 
 
 def directory(variables: Mapping[str, Any], path: str) -> str:

@@ -41,11 +41,10 @@ class Fabric:
         return {host: [link.addresses[0], link.addresses6[0]] for host, link in self.links.items()}
 
     def settle(self, *labels: str) -> None:
-        """Until *labels* answer each other in both families."""
-        for one in labels:
-            for other in labels:
-                for address in self.inventory()[self[other]]:
-                    wait_until(functools.partial(_answers, self[one], address), f"{one} to {address}")
+        """Until each of *labels* reaches the next one in both families, so that the router knows all of them."""
+        for one, other in zip(labels, (*labels[1:], labels[0])):
+            for address in self.inventory()[self[other]]:
+                wait_until(functools.partial(_answers, self[one], address), f"{one} to {address}")
 
 
 def _answers(host: Namespace, address: str) -> bool:

@@ -261,6 +261,16 @@ def test_a_slow_service(lab: Lab, tmp_path: pathlib.Path, phase: str) -> None:
     assert state(pair)["3"] == state(pair)["4"] == "ok"
 
 
+def test_a_wrong_option_is_no_verdict(lab: Lab, tmp_path: pathlib.Path) -> None:
+    """What is wrong with every host is the option, and the play fails with its name."""
+    client, server, link = lab.pair()
+    hosts = {client: [link.addresses[0]], server: [link.addresses[1]]}
+    with pytest.raises(AssertionError, match=r"port: 70000 is not accepted"):
+        triaging.run(
+            "triage", tmp_path, hosts, triage_source="client", triage_destination="server", triage_port=70000, **QUICK
+        )
+
+
 def test_a_destination_outside_of_the_inventory(lab: Lab, tmp_path: pathlib.Path) -> None:
     """Only the source is asked, and it is said what could not be seen; a name that nobody knows is the names' fault."""
     star = Star(lab)
