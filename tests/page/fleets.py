@@ -53,7 +53,7 @@ HOSTILE = (
 
 
 def fleet(hosts: int, rows: int | None = None) -> Fleet:
-    """So many hosts: a third of a small fleet in trouble, a tenth of a large one, and a few unreachable ones."""
+    """So many hosts: a third of a small fleet in trouble, of a large one less, and a few that could not be reached."""
     judge = Judge(rows or min(10, 4000 // max(1, hosts)))
     found = list(_hosts(judge, hosts))
     return join(found, GENERATED, "0.1.0", together([host.name for host in found]) if hosts > 1 else Joined())
@@ -171,8 +171,11 @@ def _heal(facts: dict[str, Any]) -> None:
         row.update(ports_used=30, port_usage=0.001, states={"established": 30})
     for row in facts["nic"]["interfaces"]:
         row["carrier"] = True
+    for row in tcp["quality"]["destinations"]:
+        row.update(retransmitted_delta=0, retransmit_ratio=0.0)
+    tcp["quality"]["idle_connections"] = 0
     facts["tcp"]["delta"]["TcpExt"]["ListenOverflows"] = 0
-    facts["tcp"]["derived"]["retransmit_ratio"] = 0.0005
+    facts["tcp"]["derived"].update(retransmit_ratio=0.0, retransmitted_segments=0)
     facts["sysctl"]["values"]["net.core.somaxconn"] = 4096
 
 

@@ -73,6 +73,8 @@ function filter() {
       && ((only === null && !group) || about.some(member)));
   }
   const active = words.length || severity || layer || group || only !== null;
+  // In a large fleet those without findings stand apart, and a search has to find them, too.
+  if (get("fine")) get("fine").open = Boolean(active);
   get("nothing").hidden = rows > 0 || !CAUSES.length;
   get("clear").hidden = !active;
   get("only").hidden = only === null;
