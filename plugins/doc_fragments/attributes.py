@@ -39,3 +39,21 @@ attributes:
     description: Action returns an C(ansible_facts) dictionary that will update existing host facts.
     support: full
 """
+
+    # Modules whose work is done by an action plugin on the controller.
+    CONTROLLER = r"""
+attributes:
+  action:
+    description: Has a corresponding action plugin, so that it is executed on the controller.
+    support: full
+  bypass_host_loop:
+    description: Forces a 'global' task that does not execute per host.
+    support: none
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+    support: full
+"""

@@ -15,20 +15,9 @@ description:
   - Runs on the controller. Give the task C(run_once=true).
 author:
   - nettriage maintainers (@nettriage)
-attributes:
-  action:
-    description: Has a corresponding action plugin, so that it is executed on the controller.
-    support: full
-  check_mode:
-    description: Can run in C(check_mode) and return the changed status prediction without modifying the target.
-    support: full
-  diff_mode:
-    description: Will return details on what has changed or would change, when in diff mode.
-    support: none
-  platform:
-    description: Target operating systems.
-    platforms: posix
-    support: full
+extends_documentation_fragment:
+  - nettriage.linux.attributes.controller
+  - nettriage.linux.attributes
 options:
   results:
     description: Name of the variable in which each host registered the result of M(nettriage.linux.packet_capture).

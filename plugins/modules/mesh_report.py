@@ -20,26 +20,13 @@ description:
   - Needs the Python packages C(jmespath) and C(netaddr) on the controller.
 author:
   - nettriage maintainers (@nettriage)
+extends_documentation_fragment:
+  - nettriage.linux.attributes.controller
+  - nettriage.linux.attributes
 attributes:
-  action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the
-      controller.
-    support: full
-  bypass_host_loop:
-    description: Forces a 'global' task that does not execute per host.
-    support: none
   check_mode:
-    description: Can run in C(check_mode) and return the changed status prediction without modifying the target.
-    support: full
     details:
       - The result is shown and no file is written.
-  diff_mode:
-    description: Will return details on what has changed or would change, when in diff mode.
-    support: none
-  platform:
-    description: Target operating systems.
-    platforms: posix
-    support: full
 options:
   results:
     description:
