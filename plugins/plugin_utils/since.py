@@ -68,8 +68,7 @@ def joined(now: list[Finding], then: list[Finding], facts: Facts, recent_s: floa
     :param recent_s: a window no longer than this speaks of now.
     :param changing: ids of the rules that look at changes.
     """
-    length = seconds(facts)
-    assert length is not None
+    length = seconds(facts) or 0.0
     interval = _dict(facts, "meta").get("interval_s")
     known = {(finding["id"], finding["subject"]): finding for finding in now}
     found = [_of_now(finding, interval) if finding["id"] in changing else finding for finding in now]

@@ -39,7 +39,7 @@ class Place:
         return written
 
     def _playbook(self, *words: str, **env: str) -> str:
-        done = self._run("ansible-playbook", "-i", "hosts.json", *words, cwd=self.path, **env)
+        done = self._run("ansible-playbook", "-i", "hosts.json", *words, cwd=self.path, check=True, **env)
         return done.stdout + done.stderr
 
 
@@ -101,8 +101,8 @@ def test_facts_in_a_cache_serve_a_later_run_and_no_report(place: Place) -> None:
     cache = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(place.path / "cache")}
     for as_json in (False, True):
         task = {"name": "Gather", "nettriage.linux.health_facts": {"gather_subset": ["sysctl"], "as_json": as_json}}
-        place.play({"tasks": [task]}, **cache)
-        place.play({"tasks": [check(f"({facts_of()} | nettriage.linux.findings) is sequence")]}, **cache)
+        place.play({"tasks": [task]}, arguments=(), **cache)
+        place.play({"tasks": [check(f"({facts_of()} | nettriage.linux.findings) is sequence")]}, arguments=(), **cache)
     # Three hosts in the cache; only one is looked at.
     report = place.audit("-l", "web1", **cache)
     assert list(report["hosts"]) == ["web1"] and "sockets" in report["hosts"]["web1"]["facts"]

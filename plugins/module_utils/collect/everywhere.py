@@ -72,6 +72,16 @@ class View:
         self.before: dict[str, Taken] = {}
         self.facts: Facts | None = None
 
+    @property
+    def other(self) -> Namespace:
+        """The namespace, where it is another one.
+
+        :raises LookupError: it is the own one.
+        """
+        if self.namespace is None:
+            raise LookupError("the own namespace is looked at without entering it")
+        return self.namespace
+
 
 def gather(host: Host, subsets: dict[str, Subset], interval: float, top: int) -> Facts:
     """Facts of *subsets* of the own namespace, and of all others under ``namespaces``.
@@ -167,11 +177,10 @@ class _Run:
                 return
             except Unavailable:
                 view.closed = True
-        assert view.namespace is not None
-        if not view.namespace.pids:
+        if not view.other.pids:
             view.facts = {}
             return
-        view.host = Neighbour(self._host, view.namespace.pids[0])
+        view.host = Neighbour(self._host, view.other.pids[0])
         try:
             files = os.stat(view.host.net("dev")).st_ino
         except OSError as error:
@@ -210,8 +219,7 @@ def _inside(host: Host, view: View, home: int) -> Iterator[None]:
 
 def _opened(host: Host, view: View) -> int:
     """The namespace's file, by whichever way still leads to this very namespace."""
-    namespace = view.namespace
-    assert namespace is not None
+    namespace = view.other
     if namespace.inode is None:
         raise Unavailable("hidden")
     ways = [host.proc(str(pid), "ns", "net") for pid in namespace.pids[:_WAYS]]

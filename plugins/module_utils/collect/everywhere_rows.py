@@ -122,8 +122,7 @@ def _text(value: Any) -> str:
 
 
 def _identity(host: Host, view: View) -> Facts:
-    namespace = view.namespace
-    assert namespace is not None
+    namespace = view.other
     named = [processes.describe(host, pid) for pid in namespace.pids[:_SHOWN]]
     pod = processes.pod(host, namespace.pids[0]) if namespace.pids else None
     return {

@@ -249,9 +249,8 @@ def _look_lightly(source: SockDiag, census: Census, details: list[Batch], most: 
 def _keep(details: list[Batch], batch: Batch) -> None:
     """Add *batch* to *details*: to the last one of these if that has the same form, since each batch has a price."""
     new = memoryview(batch.data)[: batch.length]
-    if details and details[-1].stride == batch.stride and details[-1].length < _JOINED_BYTES:
-        data = details[-1].data
-        assert isinstance(data, bytearray)
+    data = details[-1].data if details else b""
+    if isinstance(data, bytearray) and details[-1].stride == batch.stride and details[-1].length < _JOINED_BYTES:
         data += new
         details[-1] = Batch(data, len(data), batch.stride)
     else:

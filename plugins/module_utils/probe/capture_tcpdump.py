@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import time
-from typing import Iterator
+from typing import Any, Iterator
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable, why
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.packet_socket import ANY, Frame
@@ -79,6 +79,9 @@ class Tcpdump:
             )
         except OSError as error:
             raise Unavailable(why(error, program)) from error
+        # Pipes, which Popen only has where it is told so.
+        self._output: Any = self._process.stdout
+        self._complaints: Any = self._process.stderr
         try:
             self.link_type = self._begin(expression)
         except BaseException:
@@ -114,8 +117,7 @@ class Tcpdump:
             yield from map(self._cut, self._read(end))
 
     def _read(self, end: float) -> list[Frame]:
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
+        descriptor = self._output.fileno()
         ready, __, __ = select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
         block = os.read(descriptor, _READ_BYTES) if ready else b""
         self._ended = bool(ready) and not block
@@ -141,8 +143,7 @@ class Tcpdump:
 
     def _said(self, whole: bool = False) -> str:
         """What went wrong, in its last line; or all that it said."""
-        assert self._process.stderr is not None
-        self._errors += self._process.stderr.read().decode("ascii", "replace")
+        self._errors += self._complaints.read().decode("ascii", "replace")
         text = self._errors
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return text if whole else (lines[-1][:200] if lines else "").replace("tcpdump: ", "", 1)
@@ -153,8 +154,7 @@ class Tcpdump:
 
     def _end(self) -> None:
         """Wait for it a while, then kill it."""
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._output.close()
         self._signal(signal.SIGINT)
         try:
             self._process.wait(_PATIENCE_S)

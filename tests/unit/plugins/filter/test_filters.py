@@ -41,7 +41,8 @@ def test_metrics() -> None:
     assert 'nettriage_finding{id="sysctl.timestamps_off",severity="info"} 1\n' in text
     off = _apply(metrics, {"sysctl": {"values": {}}}, {}, [{"id": "sysctl.timestamps_off", "enabled": False}])
     assert 'nettriage_findings{severity="info"} 0\n' in off and "nettriage_finding{" not in off
-    for wrong in (("{",), ({"meta": {}}, {"no_such_limit": 1})):
+    wrongs: list[tuple[Any, ...]] = [("{",), ({"meta": {}}, {"no_such_limit": 1})]
+    for wrong in wrongs:
         with pytest.raises(ansible_errors.AnsibleFilterError, match=r"nettriage\.linux\.metrics: "):
             _apply(metrics, *wrong)
 
