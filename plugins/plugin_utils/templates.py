@@ -18,6 +18,8 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean
 
 ABSENT = "unknown"
 _LISTED = 3
+_CONTAINER_ID = re.compile(r"[0-9a-f]{64}\Z")
+_SHOWN_ID = 12
 _PIECES = re.compile(r"\\([{}])|\{([^{}]*)\}|([{}])")
 _BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _BINARY_STEP = 1024
@@ -30,7 +32,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return _listed([_plain(item) for item in value])
+        return _listed(list(dict.fromkeys(_plain(item) for item in value)))
     return clean(value)
 
 
@@ -76,10 +78,21 @@ def _processes(value: Any) -> str:
 
 
 def _name_and_home(process: Any) -> tuple[str, str]:
-    """Command, and unit or container; empty where they are not known."""
+    """Command, and container or unit; empty where they are not known."""
     if not isinstance(process, dict):
         return "", ""
-    return _plain(process.get("command") or ""), _plain(process.get("unit") or process.get("container") or "")
+    return _plain(process.get("command") or ""), _home(process)
+
+
+def _home(process: dict[str, Any]) -> str:
+    """The container, by as much of its id as the engines' own tools show; else the unit.
+
+    The unit of a container only repeats its id: ``docker-0123...scope``.
+    """
+    container = _plain(process.get("container") or "")
+    if container:
+        return f"container {container[:_SHOWN_ID]}" if _CONTAINER_ID.match(container) else container
+    return _plain(process.get("unit") or "")
 
 
 def _workers(processes: list[Any]) -> str:
