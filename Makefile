@@ -13,7 +13,7 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help audit tune rollback test lint site unit project page targets sanity lab bench demo clean
+.PHONY: help audit tune rollback test lint site unit project page targets sanity molecule lab bench demo clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -42,7 +42,7 @@ rollback: .venv/.installed $(LINK) ## undo the last tuning of this host, or INVE
 demo: .venv/.installed $(LINK) ## a small fleet with real faults in network namespaces, audited (root)
 	@.venv/bin/python tests/lab/demo.py '$(REPORT)'
 
-test: ## everything: lint, unit, project, page, targets, sanity, lab, bench
+test: ## everything: lint, unit, project, page, targets, sanity, molecule, lab, bench
 	@$(RUN)
 
 lint: ## ruff, mypy, ansible-lint, yamllint, docs, changelog, licences, build
@@ -65,6 +65,9 @@ targets: ## the modules on every Python, by every supported ansible-core
 
 sanity: ## ansible-test sanity of every supported ansible-core
 	@$(RUN) sanity
+
+molecule: ## the playbooks on systemd containers of three releases, made of Debian packages (root, podman)
+	@$(RUN) molecule
 
 lab: ## real faults in network namespaces (root)
 	@$(RUN) lab

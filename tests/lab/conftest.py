@@ -7,7 +7,8 @@
 ``audit``        ``audit(namespace)``: the real collectors in the namespace and the real rules: :class:`auditing.Audit`
 ``audits``       ``audits(one, other, ...)``: several namespaces at the same time, so that one interval serves all
 
-Without root the tests of this directory are skipped, and with ``CI`` set in the environment they fail.
+Without root the tests of this directory are skipped, and with ``CI`` set in the environment they fail. What a test
+prints when it passes, such as a speed before and after, is shown at the end.
 """
 
 from __future__ import annotations
@@ -31,6 +32,15 @@ def lab_is_possible() -> Iterator[None]:
     netlab.sweep()
     yield
     netlab.sweep(own=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures of the tests that passed."""
+    reports = terminalreporter.stats.get("passed", [])
+    notes = [text.strip() for report in reports for title, text in report.sections if title == "Captured stdout call"]
+    if notes:
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(notes))
 
 
 @pytest.fixture

@@ -42,12 +42,13 @@ def program(name: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Where the collection is found, and nothing of the user's."""
+    """Where the collection is found, and those that the environment names; nothing of the user's else."""
     root = next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections/nettriage/linux")))
+    others = os.environ.get("ANSIBLE_COLLECTIONS_PATH")
     return {
         **os.environ,
         **ENVIRONMENT,
-        "ANSIBLE_COLLECTIONS_PATH": os.path.abspath(root),
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join([os.path.abspath(root), *([others] if others else [])]),
         "ANSIBLE_LOCAL_TEMP": "/run/ansible",
         "ANSIBLE_REMOTE_TMP": "/run/ansible-remote",
         "ANSIBLE_HOME": "/run/ansible-home",

@@ -114,6 +114,10 @@ def test_asked_for_by_name_and_by_key(lab: Lab, tmp_path: pathlib.Path) -> None:
         ({"tune_settings": {"net.core.nothing": 1}}, "net.core.nothing"),
         ({"tune_settings": {"net.ipv4.tcp_keepalive_time": 0}}, "net.ipv4.tcp_keepalive_time"),
         ({"tune_plan_file": "/nonexistent/plan.json"}, "/nonexistent/plan.json"),
+        (
+            {"tune_confirm_timeout": 3, "tune_interval": 30},
+            "tune_confirm_timeout: 3 s end before the effect is measured",
+        ),
     ],
 )
 def test_what_cannot_be_done_changes_nothing(

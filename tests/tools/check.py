@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the project's checks side by side and ends with one table of what each said.
 
-    python3 -m tests.tools.check [lint|site|unit|project|page|targets|sanity|lab|bench ...]  all without a word
+    python3 -m tests.tools.check [lint|site|unit|project|page|targets|sanity|molecule|lab|bench ...]  all without a word
 
 A check's whole output is in .cache/log/NAME.log; it is printed too where the check failed or ran tests. What cannot run
 here (an interpreter that is not installed, no root) is named in the table; with CI set in the environment a lab that
@@ -23,7 +23,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, Sequence
 
 from tests.page import browser
-from tests.tools import environment
+from tests.tools import environment, images, third_party
 from tests.tools.checkout import CACHE, COLLECTIONS, ROOT
 
 LINK = os.path.join(COLLECTIONS, "ansible_collections", "nettriage", "linux")
@@ -48,6 +48,9 @@ PROJECT = "tests/requirements-project.txt"
 LINT = "tests/requirements.txt"
 DOCS = "tests/requirements-docs.txt"
 IMPORTER = "galaxy-importer==0.4.44"
+MOLECULE = "tests/requirements-molecule.txt"
+# What the scenarios on containers call.
+CONTAINER_PROGRAMS = ("podman", "runc", "nsenter", "ssh")
 
 # ansible-core's own support matrix: the versions that this collection supports, and the controller's Python for each.
 CORES = {
@@ -115,6 +118,12 @@ class Plan:
         command = script("environment", venv(name), "--python", self.pythons[version], *requirements)
         return self.add(Step(f"environment {name}", command))
 
+    def collections(self, name: str) -> str:
+        """The step that gets the collections that tests use, by the Python of the environment *name*."""
+        return self.add(
+            Step("collections", [tool(name, "python"), "-m", "tests.tools.third_party"], (f"environment {name}",))
+        )
+
     def newest(self, accepted: Sequence[str] = CONTROLLERS) -> str | None:
         """The newest interpreter here among *accepted*."""
         return next((version for version in reversed(list(self.pythons)) if version in accepted), None)
@@ -152,8 +161,13 @@ def root(plan: Plan, name: str) -> bool:
     """Whether this is root, who may make network namespaces; says so where it is not, and in CI that is a failure."""
     if os.geteuid() == 0:
         return True
-    plan.leave_out(name, "needs root, for network namespaces", fatal=bool(os.environ.get("CI")))
+    plan.leave_out(name, "needs root, for network namespaces", fatal=in_ci())
     return False
+
+
+def in_ci() -> bool:
+    """Whether all that can be shown has to be shown."""
+    return bool(os.environ.get("CI"))
 
 
 def lint(plan: Plan) -> None:
@@ -161,8 +175,9 @@ def lint(plan: Plan) -> None:
     version = controller(plan, "lint")
     if version is None:
         return
-    need = (plan.environment("lint", version, RUNTIME, UNIT, LINT),)
-    collections = {"ANSIBLE_COLLECTIONS_PATH": COLLECTIONS, "ANSIBLE_HOME": os.path.join(CACHE, "ansible")}
+    need = (plan.environment("lint", version, RUNTIME, UNIT, LINT), plan.collections("lint"))
+    paths = os.pathsep.join((COLLECTIONS, third_party.DIRECTORY))
+    collections = {"ANSIBLE_COLLECTIONS_PATH": paths, "ANSIBLE_HOME": os.path.join(CACHE, "ansible")}
     searchable = {**collections, "PATH": os.path.join(venv("lint"), "bin") + os.pathsep + os.environ["PATH"]}
     for check, command, env in (
         ("ruff check", ["ruff", "check", "."], {}),
@@ -274,15 +289,34 @@ def sanity(plan: Plan) -> None:
         plan.add(Step(name, script("sanity", core, os.path.join(venv(f"core-{core}"), "bin")), (need,)))
 
 
+def molecule(plan: Plan) -> None:
+    """The playbooks on containers of three releases, with systemd and sshd."""
+    version = controller(plan, "molecule")
+    if version is None or not root(plan, "molecule"):
+        return
+    wanted = [release for release in images.RELEASES if not os.environ.get(images.variable(release))]
+    programs = CONTAINER_PROGRAMS + (("mmdebstrap",) if wanted else ())
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        plan.leave_out(
+            "molecule", f"needs {', '.join(missing)}; on Debian: apt-get install podman runc mmdebstrap", in_ci()
+        )
+        return
+    need = [plan.environment("molecule", version, RUNTIME, MOLECULE), plan.collections("molecule")]
+    need += [plan.add(Step(f"image {release}", script("images", release))) for release in wanted]
+    plan.add(Step("molecule", [tool("molecule", "python"), "-m", "tests.tools.scenarios"], tuple(need)))
+
+
 def lab(plan: Plan) -> None:
     """Real faults in network namespaces."""
     version = controller(plan, "lab")
     if version is None or not root(plan, "lab"):
         return
-    need = plan.environment(version, version, UNIT, RUNTIME)
+    need = (plan.environment(version, version, UNIT, RUNTIME), plan.collections(version))
+    env = {"ANSIBLE_COLLECTIONS_PATH": third_party.DIRECTORY}
     # A file is one worker's: its tests may share a lab.
     workers = ("-n", str(max(2, os.cpu_count() or 1)), "--dist", "loadfile")
-    plan.add(Step("lab", pytest(version, "tests/lab", *workers), (need,), alone=True, loud=True))
+    plan.add(Step("lab", pytest(version, "tests/lab", *workers), need, env, alone=True, loud=True))
 
 
 def bench(plan: Plan) -> None:
@@ -290,11 +324,12 @@ def bench(plan: Plan) -> None:
     version = controller(plan, "bench")
     if version is None or not root(plan, "bench"):
         return
-    need = plan.environment(version, version, UNIT, RUNTIME)
+    need = (plan.environment(version, version, UNIT, RUNTIME), plan.collections(version))
+    env = {"PYTHONPATH": COLLECTIONS, "ANSIBLE_COLLECTIONS_PATH": third_party.DIRECTORY}
     python = tool(version, "python")
     for name, words in BENCHES.items():
         command = [python, os.path.join("tests", "bench", words[0]), *words[1:]]
-        plan.add(Step(f"bench {name}", command, (need,), {"PYTHONPATH": COLLECTIONS}, alone=True, loud=True, goal=True))
+        plan.add(Step(f"bench {name}", command, need, env, alone=True, loud=True, goal=True))
 
 
 CHECKS = {
@@ -305,6 +340,7 @@ CHECKS = {
     "page": page,
     "targets": targets,
     "sanity": sanity,
+    "molecule": molecule,
     "lab": lab,
     "bench": bench,
 }

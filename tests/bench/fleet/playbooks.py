@@ -74,7 +74,9 @@ def run(
         cwd=folder,
         env={
             **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": os.path.join(ROOT, ".collections"),
+            "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(
+                (os.path.join(ROOT, ".collections"), os.environ.get("ANSIBLE_COLLECTIONS_PATH", ""))
+            ).rstrip(os.pathsep),
             "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_FORKS": str(forks),
             "LC_ALL": "C.UTF-8",
