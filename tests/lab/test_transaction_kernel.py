@@ -285,3 +285,19 @@ def test_an_override_is_found_and_can_be_forbidden() -> None:
         assert get("net.core.somaxconn") == "8192"
 
     on_a_private_host(test)
+
+
+def test_no_two_namespaces_are_taken_for_one() -> None:
+    """The kernel gives inodes of namespaces again, as soon as a container has been restarted."""
+    ids = []
+    for __ in range(30):
+        reading, writing = os.pipe()
+
+        def test(writing: int = writing) -> None:
+            os.write(writing, repr(undo.namespace_id()).encode())
+
+        on_a_private_host(test)
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            ids.append(pipe.read())
+    assert len(set(ids)) == len(ids)

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import json
 import os
+import socket
 import stat
 import sys
 import time
@@ -27,6 +28,7 @@ WAITING = "unconfirmed"
 UNDONE = "undone"
 
 _CLONE_NEWNET = 0x40000000
+_SO_NETNS_COOKIE = 71
 _CHUNK = 1 << 14
 _LARGEST_VALUE = 1 << 20
 _ATTEMPTS = 3
@@ -288,9 +290,16 @@ class State:
 
 
 def namespace_id() -> list[int]:
-    """What tells the network namespace of this process from any other of this boot."""
+    """What tells the network namespace of this process from any other of this boot.
+
+    The inode of a namespace that is gone is given to a new one, such as that of a container which was restarted. The
+    cookie (SO_NETNS_COOKIE in include/uapi/asm-generic/socket.h) is never given twice; before Linux 5.14 there is none.
+    """
     status = os.stat("/proc/self/ns/net")
-    return [status.st_dev, status.st_ino]
+    found = [status.st_dev, status.st_ino]
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asked:
+        found.append(int.from_bytes(asked.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder))
+    return found
 
 
 def boot_id() -> str:
@@ -317,9 +326,12 @@ def inside(net: dict[str, Any]) -> Iterator[bool]:
             return
         try:
             status = os.fstat(there)
-            same = [status.st_dev, status.st_ino] == net["id"]
+            same = [status.st_dev, status.st_ino] == net["id"][:2]
             if same:
                 _switch(there)
+                same = namespace_id() == net["id"]
+                if not same:
+                    _switch(home)
         finally:
             os.close(there)
         try:
