@@ -15,6 +15,7 @@ from ansible.utils.display import Display
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import RuleError, evaluate, plain
 from ansible_collections.nettriage.linux.plugins.plugin_utils.packages import MISSING
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.capture_terminal import table
+from ansible_collections.nettriage.linux.plugins.plugin_utils.terminal import columns
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import count
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -51,7 +52,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         files = {name: str(each["dest"]) for name, each in fetched.items() if "dest" in each}
         captured = {name: each for name, each in results.items() if each and "summary" in each}
         findings = _judged(captured, args["limits"])
-        for line, colour in table(results, display.columns, files, findings):
+        for line, colour in table(results, columns(display.columns), files, findings):
             display.display(line, color=colour)
         if len(captured) > (forks := context.CLIARGS.get("forks") or 1):
             told = f"{forks} of {count(len(captured), 'host')} captured at a time"

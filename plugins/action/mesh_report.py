@@ -18,6 +18,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.mesh import as_ter
 from ansible_collections.nettriage.linux.plugins.plugin_utils.mesh.culprits import culprits
 from ansible_collections.nettriage.linux.plugins.plugin_utils.packages import MISSING
 from ansible_collections.nettriage.linux.plugins.plugin_utils.pairs import untagged
+from ansible_collections.nettriage.linux.plugins.plugin_utils.terminal import columns
 
 SPEC: dict[str, dict[str, Any]] = {
     **WHO,
@@ -66,7 +67,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
             reason = f"path: {args['path']!r} is not accepted; give a directory that can be written ({error.strerror})"
             return {**result, "failed": True, "msg": reason}
         if args["lines"]:
-            for line, colour in as_terminal.table(mesh, found, display.columns, args["lines"]):
+            for line, colour in as_terminal.table(mesh, found, columns(display.columns), args["lines"]):
                 display.display(line, color=colour)
             if paths:
                 others = ", ".join(os.path.basename(path) for path in paths[1:])

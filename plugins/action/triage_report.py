@@ -20,6 +20,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import Ru
 from ansible_collections.nettriage.linux.plugins.plugin_utils.packages import MISSING
 from ansible_collections.nettriage.linux.plugins.plugin_utils.pairs import untagged
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.files import replace
+from ansible_collections.nettriage.linux.plugins.plugin_utils.terminal import columns
 from ansible_collections.nettriage.linux.plugins.plugin_utils.triage import as_markdown, as_terminal, run
 from ansible_collections.nettriage.linux.plugins.plugin_utils.triage.verdict import Verdict
 
@@ -70,7 +71,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
             reason = f"path: {args['path']!r} is not accepted; give a directory that can be written ({error.strerror})"
             return {**result, "failed": True, "msg": reason}
         if args["lines"]:
-            for line, colour in as_terminal.table(found, display.columns, args["lines"]):
+            for line, colour in as_terminal.table(found, columns(display.columns), args["lines"]):
                 display.display(line, color=colour)
             if paths:
                 display.display(f"Report: {paths[0]} ({os.path.basename(paths[1])})")
