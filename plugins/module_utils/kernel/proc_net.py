@@ -25,6 +25,7 @@ GAUGES = {
 # softnet_stat: the columns that have a meaning everywhere, and those that came later.
 _PROCESSED, _DROPPED, _SQUEEZED, _RECEIVED_RPS, _FLOW_LIMIT, _CPU = 0, 1, 2, 9, 10, 12
 _U32 = 1 << 32
+_MOST_WRAPPED = 1 << 28
 _MAX_HEX_DIGITS = 16
 
 
@@ -149,8 +150,8 @@ def cpu_table(text: str) -> tuple[list[dict[str, int]], list[str]]:
 def deltas(before: Table, now: Table) -> Deltas:
     """The change of every counter of *now*.
 
-    ``None`` where there is nothing to compare with, and where the counter went back: it was reset, or
-    wrapped (``unsigned long`` on a 32-bit kernel), and the true change is not known.
+    ``None`` where there is nothing to compare with, and where the counter went back: it was reset, and the true
+    change is not known. One that stood just below 32 bits has wrapped (``unsigned long`` on a 32-bit kernel).
     """
     return {group: group_deltas(group, before.get(group), fields) for group, fields in now.items()}
 
@@ -166,8 +167,14 @@ def group_deltas(group: str, before: dict[str, int] | None, now: dict[str, int])
         # The kernel prints ICMP types only once they have been seen: absent is zero.
         if first is None and name.startswith(("InType", "OutType")):
             first = 0
-        result[name] = None if first is None or value < first else value - first
+        result[name] = None if first is None else value - first if value >= first else _wrapped(first, value)
     return result
+
+
+def _wrapped(before: int, now: int) -> int | None:
+    """The change of a counter that went back, if it wrapped soon enough that no reset is likelier."""
+    change = _U32 - before + now
+    return change if before < _U32 and change < _MOST_WRAPPED else None
 
 
 def wrapped_u32(before: int | None, now: int | None) -> int | None:

@@ -144,6 +144,22 @@ def test_a_counter_that_went_back_has_no_delta() -> None:
     assert proc_net.deltas({"Udp": {"NoPorts": 10}}, {"Udp": {"NoPorts": 3}}) == {"Udp": {"NoPorts": None}}
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "change"),
+    [
+        (0xFFFFFFF0, 4, 20),
+        (0xF0000001, 0, (1 << 28) - 1),
+        (0xF0000000, 0, None),
+        (0xFFFFFFF0, 1 << 28, None),
+        (0x100000000, 4, None),
+    ],
+)
+def test_a_counter_of_a_32_bit_kernel_wraps(before: int, now: int, change: int | None) -> None:
+    assert proc_net.deltas({"Tcp": {"RetransSegs": before}}, {"Tcp": {"RetransSegs": now}}) == {
+        "Tcp": {"RetransSegs": change}
+    }
+
+
 def test_a_counter_that_was_not_there_before_has_no_delta() -> None:
     before: proc_net.Table = {"Udp": {}}
     assert proc_net.deltas(before, {"Udp": {"NoPorts": 3}, "MPTcpExt": {"MPTCPRetrans": 1}}) == {
