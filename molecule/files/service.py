@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Services with faults, to run as systemd units: ``service.py MODE PORT [BACKLOG]``, all on 127.0.0.1.
 
-``leak`` never closes what its clients have closed, ``deaf`` listens and never accepts, ``slow`` accepts a hundred
-connections a second, and ``crowd`` is clients of such a one that come forty at a time.
+``leak`` never closes what its clients have closed, ``deaf`` listens and never accepts, ``slow`` accepts some hundred
+connections a second, and ``crowd`` is clients of such a one that come forty at a time, five times a second: every sample
+sees as many drops as the one before.
 """
 
 from __future__ import annotations
@@ -59,13 +60,13 @@ def slow(port: int, backlog: int) -> None:
     server = listen(port, backlog)
     while True:
         server.accept()[0].close()
-        time.sleep(0.01)
+        time.sleep(0.002)
 
 
 def crowd(port: int, __: int) -> None:
     while True:
         clients = dial(port, _CROWD)
-        time.sleep(0.8)
+        time.sleep(0.2)
         for client in clients:
             client.close()
 
