@@ -3,8 +3,8 @@
 """Services with faults, to run as systemd units: ``service.py MODE PORT [BACKLOG]``, all on 127.0.0.1.
 
 ``leak`` never closes what its clients have closed, ``deaf`` listens and never accepts, ``slow`` accepts some hundred
-connections a second, and ``crowd`` is clients of such a one that come forty at a time, five times a second: every sample
-sees as many drops as the one before.
+connections a second, and ``crowd`` is clients of such a one that come forty at a time, five times a second, so that
+every sample sees as many drops as the one before.
 """
 
 from __future__ import annotations
