@@ -13,7 +13,7 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help audit tune rollback test lint site unit project page targets sanity molecule lab bench demo clean
+.PHONY: help audit tune rollback test lint site unit fuzz project page targets sanity molecule lab bench demo clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -42,7 +42,7 @@ rollback: .venv/.installed $(LINK) ## undo the last tuning of this host, or INVE
 demo: .venv/.installed $(LINK) ## a small fleet with real faults in network namespaces, audited (root)
 	@.venv/bin/python tests/lab/demo.py '$(REPORT)'
 
-test: ## everything: lint, unit, project, page, targets, sanity, molecule, lab, bench
+test: ## everything: lint, unit, fuzz, project, page, targets, sanity, molecule, lab, bench
 	@$(RUN)
 
 lint: ## ruff, mypy, ansible-lint, yamllint, docs, changelog, licences, build
@@ -53,6 +53,9 @@ site: ## the documentation as a site, in .cache/docs/build/html
 
 unit: ## unit tests on every Python that is installed
 	@$(RUN) unit
+
+fuzz: ## every parser of foreign data and the rule engine, for some seconds each
+	@$(RUN) fuzz
 
 project: ## the documents, the built archive, make audit in a fresh copy
 	@$(RUN) project

@@ -17,7 +17,8 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view import
 class Judge:
     """Judges host after host; rules are compiled once for all hosts that share them.
 
-    :ivar broken: the first rule that could not be evaluated, and the host: that is an error of the rule.
+    :ivar broken: the first rule of the user's own that could not be evaluated, and the host: that is an error of the
+        rule. One of the collection's takes whatever a collector makes, so there the host's facts are damaged.
     """
 
     def __init__(self, rows: int) -> None:
@@ -39,7 +40,8 @@ class Judge:
         try:
             findings = judge(facts, catalogue)
         except RuleError as error:
-            self.broken = self.broken or f"{error} (host {name})"
+            if error.rule in {rule.get("id") for rule in rules or ()}:
+                self.broken = self.broken or f"{error} (host {name})"
             return Host(name, "unreachable", (), text, view, str(error), groups, traits=traits)
         return Host(name, verdict_of(findings), findings, text, view, groups=groups, traits=traits)
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, cached_property
 from typing import Any, TypeVar
@@ -68,7 +67,14 @@ _T = TypeVar("_T")
 
 
 class RuleError(ValueError):
-    """A rule or limit that cannot be used: one sentence with the rule's id and the field."""
+    """A rule or limit that cannot be used: one sentence with the rule's id and the field.
+
+    :ivar rule: the id of the rule that could not be evaluated on some facts.
+    """
+
+    def __init__(self, problem: str, rule: str | None = None) -> None:
+        super().__init__(problem)
+        self.rule = rule
 
 
 class Variants:
@@ -220,8 +226,8 @@ class Rule:
         if not isinstance(entry, str):
             raise self._wrong(field, f"{entry!r} is not accepted; give a text")
         # Somebody will paste the command, and the names in it come from the host.
-        mask = shlex.quote if field == "command" else str
-        return condition, self._guarded(field, lambda: Template(entry, _TEXT_SCOPE, self._limits, mask))
+        shell = field == "command"
+        return condition, self._guarded(field, lambda: Template(entry, _TEXT_SCOPE, self._limits, shell))
 
     def _compile(self, field: str, text: Any, scope: Collection[str] = _SCOPE) -> Expression:
         if not isinstance(text, str):

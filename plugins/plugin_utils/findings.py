@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.nettriage.linux.plugins.plugin_utils import namespaces, since
 from ansible_collections.nettriage.linux.plugins.plugin_utils.catalogue import Catalogue, Rule, RuleError
 from ansible_collections.nettriage.linux.plugins.plugin_utils.expressions import ExpressionError
-from ansible_collections.nettriage.linux.plugins.plugin_utils.text import LAYERS, SEVERITIES
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import LAYERS, SEVERITIES, clean
 
 __all__ = ["LAYERS", "SEVERITIES", "Catalogue", "RuleError", "evaluate", "judge", "plain"]
 
@@ -120,7 +120,8 @@ def _judged(facts: Facts, rules: Iterable[Rule], limits: Mapping[str, Any]) -> l
                 if severity:
                     found.append(_finding(rule, severity, scope))
         except ExpressionError as error:
-            raise RuleError(f"rule {rule.id}: cannot be evaluated on these facts: {error}") from None
+            problem = f"rule {rule.id}: cannot be evaluated on these facts: {error}"
+            raise RuleError(problem, rule.id) from None
         scope["item"] = None
     return found
 
@@ -164,6 +165,7 @@ def inside(facts: Facts, command: str) -> str:
     netns = meta.get("netns") if isinstance(meta, dict) else None
     if not command or not netns or not isinstance(netns, str):
         return command
+    netns = clean(netns)
     if netns.startswith("pid:"):
         return f"nsenter --net --target {shlex.quote(netns[4:])} {command}"
     if netns.startswith("/"):

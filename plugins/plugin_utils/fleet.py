@@ -166,6 +166,8 @@ def _parse(text: str) -> tuple[Any, str]:
 
 
 MODULE_FAILED = "the module failed"
+# What comes of facts in which something is not of the type that a collector makes: a host may answer anything.
+MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
 # What Ansible puts before the reason proper.
 _PREFIXES = ("Task failed: ", "Module failed: ", "Failed to connect to the host via ssh: ", "ssh: ")
 

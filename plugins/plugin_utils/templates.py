@@ -8,6 +8,7 @@ A brace that is meant stands behind a backslash. What is absent is written as ``
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -140,32 +141,54 @@ FORMATS: dict[str, Callable[[Any], str]] = {
 }
 
 
+_Placeholder = tuple[Expression, Callable[[Any], str], Callable[[str], str]]
+
+
 class Template:
     """A text with placeholders, compiled; calling it with a scope writes it.
 
-    :param mask: what every written value goes through.
+    :param shell: the text is a command that somebody will paste: what is written stays part of the word it stands in.
     :raises ExpressionError: a placeholder that cannot be compiled, an unknown format, a lonely brace.
     """
 
-    def __init__(
-        self, text: str, roots: Collection[str], limits: Collection[str] = (), mask: Callable[[str], str] = str
-    ) -> None:
-        self._mask = mask
-        self._parts: list[str | tuple[Expression, Callable[[Any], str]]] = []
-        at = 0
+    def __init__(self, text: str, roots: Collection[str], limits: Collection[str] = (), shell: bool = False) -> None:
+        self._parts: list[str | _Placeholder] = []
+        at, quotes = 0, ""
         for found in _PIECES.finditer(text):
             self._parts.append(text[at : found.start()])
+            quotes = _quotes(text[at : found.start()], quotes)
             at = found.end()
             literal, placeholder, lonely = found.groups()
             if lonely:
                 raise ExpressionError(
                     f"lonely {lonely!r} at column {found.start() + 1}; a brace that is meant is \\{lonely}"
                 )
-            self._parts.append(literal or _placeholder(placeholder, roots, limits))
+            mask = _MASKS[quotes] if shell else str
+            self._parts.append(literal or (*_placeholder(placeholder, roots, limits), mask))
         self._parts.append(text[at:])
 
     def __call__(self, scope: dict[str, Any]) -> str:
-        return "".join(part if isinstance(part, str) else self._mask(_written(*part, scope)) for part in self._parts)
+        return "".join(part if isinstance(part, str) else part[2](_written(*part[:2], scope)) for part in self._parts)
+
+
+def _quotes(text: str, before: str) -> str:
+    """The quotation mark of a shell that is open behind *text*; empty for none. *before*: the one before it."""
+    at = 0
+    while at < len(text):
+        if text[at] == "\\" and before != "'":
+            at += 1
+        elif text[at] in ("'", '"') and before in ("", text[at]):
+            before = "" if before else text[at]
+        at += 1
+    return before
+
+
+# By the quotation mark that is open. In double quotes a shell would still look at the value, so they are left.
+_MASKS: dict[str, Callable[[str], str]] = {
+    "": shlex.quote,
+    "'": lambda value: value.replace("'", "'\"'\"'"),
+    '"': lambda value: f'"{shlex.quote(value)}"',
+}
 
 
 def _placeholder(text: str, roots: Collection[str], limits: Collection[str]) -> tuple[Expression, Callable[[Any], str]]:

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the project's checks side by side and ends with one table of what each said.
 
-    python3 -m tests.tools.check [lint|site|unit|project|page|targets|sanity|molecule|lab|bench ...]  all without a word
+    python3 -m tests.tools.check [lint|site|unit|fuzz|project|page|targets|sanity|molecule|lab|bench ...]
+
+All of them without a word.
 
 A check's whole output is in .cache/log/NAME.log; it is printed too where the check failed or ran tests. What cannot run
 here (an interpreter that is not installed, no root) is named in the table; with CI set in the environment a lab that
@@ -51,6 +53,9 @@ IMPORTER = "galaxy-importer==0.4.44"
 MOLECULE = "tests/requirements-molecule.txt"
 # What the scenarios on containers call.
 CONTAINER_PROGRAMS = ("podman", "runc", "nsenter", "ssh")
+FUZZ = "tests/requirements-fuzz.txt"
+# For each harness; a longer run is `python -m tests.fuzz --seconds N`.
+FUZZ_SECONDS = "6"
 
 # ansible-core's own support matrix: the versions that this collection supports, and the controller's Python for each.
 CORES = {
@@ -232,6 +237,16 @@ def unit(plan: Plan) -> None:
         plan.add(Step(f"unit {version}", pytest(version, *paths), (need,), loud=True))
 
 
+def fuzz(plan: Plan) -> None:
+    """Every parser of foreign data, for a few seconds each."""
+    version = controller(plan, "fuzz")
+    if version is None:
+        return
+    need = plan.environment("fuzz", version, RUNTIME, FUZZ)
+    command = [tool("fuzz", "python"), "-m", "tests.fuzz", "--seconds", FUZZ_SECONDS]
+    plan.add(Step("fuzz", command, (need,)))
+
+
 def project(plan: Plan) -> None:
     """The whole as its users get it: the documents, the archive, make audit in a fresh copy."""
     version = controller(plan, "project")
@@ -336,6 +351,7 @@ CHECKS = {
     "lint": lint,
     "site": site,
     "unit": unit,
+    "fuzz": fuzz,
     "project": project,
     "page": page,
     "targets": targets,

@@ -134,7 +134,7 @@ def _cpus(host: Host) -> int | None:
 
 def _memory_bytes(host: Host) -> int | None:
     value = _field(host.proc("meminfo"), "MemTotal:")
-    return int(value) * 1024 if value and value.isdigit() else None
+    return int(value) * 1024 if value and value.isascii() and value.isdigit() else None
 
 
 def _text(path: str) -> str:

@@ -101,7 +101,7 @@ def _ask(host: Host, link: Netlink) -> Sample:
 
 def _release() -> tuple[int, ...]:
     numbers = os.uname().release.split("-")[0].split(".")
-    return tuple(int(each) for each in numbers[:2] if each.isdigit())
+    return tuple(int(each) for each in numbers[:2] if each.isascii() and each.isdigit())
 
 
 def _recorded(host: Host, reason: str) -> Sample:

@@ -12,6 +12,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors impo
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.proc_net import Deltas, Softnet, Table
 
+_MAX_CPU_DIGITS = 6
 _SOFTNET_COUNTERS = ("processed", "dropped", "squeezed", "received_rps", "flow_limit")
 
 
@@ -162,7 +163,8 @@ def _numbered(host: Host, rows: list[Softnet]) -> list[Softnet]:
         lines = read_text(host.proc("stat")).split("\n")
     except Unavailable:
         lines = []
-    online = [int(line.split()[0][3:]) for line in lines if line.startswith("cpu") and line[3:4].isdigit()]
+    names = [line.split(" ", 1)[0][3:] for line in lines if line.startswith("cpu")]
+    online = [int(name) for name in names if name.isascii() and name.isdigit() and len(name) <= _MAX_CPU_DIGITS]
     if len(online) != len(rows):
         online = list(range(len(rows)))
     return [row._replace(cpu=cpu) for row, cpu in zip(rows, online)]

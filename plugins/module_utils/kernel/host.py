@@ -13,6 +13,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors impo
 )
 
 _MAX_DIGITS = 20
+_MAX_HEX_DIGITS = 18
 # What the option netns calls every network namespace of the host.
 ALL_NAMESPACES = "all"
 
@@ -105,6 +106,16 @@ def number(text: str) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
         raise ValueError("no number")
     return int(text)
+
+
+def hexadecimal(text: str) -> int:
+    """A hexadecimal number as the kernel prints one: ASCII digits of at most 64 bits, maybe behind ``0x``.
+
+    :raises ValueError: it is none.
+    """
+    if not (text.isascii() and text.isalnum() and len(text) <= _MAX_HEX_DIGITS):
+        raise ValueError("no number")
+    return int(text, 16)
 
 
 def shown(text: str) -> str:

@@ -12,7 +12,13 @@ from typing import NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.ethtool import Settings, known_speed
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text, shown
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import (
+    Host,
+    hexadecimal,
+    read_int,
+    read_text,
+    shown,
+)
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.route_files import read_routes
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.rtnetlink import IFF_UP, STATISTICS, Link
 
@@ -94,7 +100,7 @@ def _interface(host: Host, number: int, name: str, folded: dict[str, int], recor
     values = {each: number_in("statistics/" + each) for each in STATISTICS}
     counters = {each: value for each, value in values.items() if value is not None} or folded
     try:
-        flags: int | None = int(text_in("flags") or "", 16)
+        flags: int | None = hexadecimal(text_in("flags") or "")
     except ValueError:
         flags = None
     carrier, speed, duplex = number_in("carrier"), number_in("speed"), text_in("duplex")

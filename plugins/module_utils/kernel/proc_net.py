@@ -224,7 +224,7 @@ def _is_name(text: str) -> bool:
 def _hex_columns(line: str) -> list[int] | None:
     """The numbers of a row, ``None`` where one of them is none."""
     words = line.split()
-    if not all(word.isalnum() and len(word) <= _MAX_HEX_DIGITS for word in words):
+    if not (line.isascii() and all(word.isalnum() and len(word) <= _MAX_HEX_DIGITS for word in words)):
         return None
     try:
         return [int(word, 16) for word in words]

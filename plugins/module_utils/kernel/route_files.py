@@ -14,7 +14,13 @@ import struct
 from typing import NamedTuple
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import Unavailable
-from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host, read_int, read_text
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import (
+    Host,
+    hexadecimal,
+    number,
+    read_int,
+    read_text,
+)
 
 _RTF_REJECT = 0x200
 _RTF_ANYCAST, _RTF_CACHE, _RTF_LOCAL = 0x00100000, 0x01000000, 0x80000000
@@ -37,8 +43,8 @@ def parse_route(content: str) -> tuple[list[FileRoute], int]:
     for line in lines:
         fields = line.split()
         try:
-            destination, gateway, flags, mask = (int(fields[at], 16) for at in (1, 2, 3, 7))
-            metric = int(fields[6])
+            destination, gateway, flags, mask = (hexadecimal(fields[at]) for at in (1, 2, 3, 7))
+            metric = number(fields[6])
             address = socket.inet_ntop(socket.AF_INET, struct.pack("=I", gateway)) if gateway else None
         except (ValueError, IndexError, struct.error):
             damaged += 1
@@ -56,7 +62,7 @@ def parse_ipv6_route(content: str) -> tuple[list[FileRoute], int]:
     for line in lines:
         fields = line.split()
         try:
-            length, metric, flags = (int(fields[at], 16) for at in (1, 5, 8))
+            length, metric, flags = (hexadecimal(fields[at]) for at in (1, 5, 8))
             gateway = bytes.fromhex(fields[4])
             interface = fields[9]
             address = socket.inet_ntop(socket.AF_INET6, gateway) if any(gateway) else None
@@ -95,7 +101,7 @@ def parse_arp(content: str) -> tuple[list[tuple[str, str, str]], int]:
     for line in lines:
         fields = line.split()
         try:
-            flags = int(fields[2], 16)
+            flags = hexadecimal(fields[2])
             device = fields[5]
             socket.inet_pton(socket.AF_INET, fields[0])
         except (ValueError, IndexError, OSError):

@@ -26,6 +26,7 @@ from ansible_collections.nettriage.linux.plugins.module_utils.kernel.trace_forma
     parse_page_format,
 )
 
+_MAX_DIGITS = 10
 _PREFIX = "nettriage"
 _NAME = re.compile(_PREFIX + r"-(\d+)-(\d+)-[a-z]+\Z")
 _CLONE_NEWNS = 0x00020000
@@ -70,10 +71,17 @@ class Tracefs:
         return parse_page_format(self.read("events", "header_page"))
 
     def commands(self) -> dict[int, str]:
-        """What the kernel remembers of the commands of threads that ran while something was traced."""
-        lines = _text(os.path.join(self.root, "saved_cmdlines")).splitlines()
-        rows = (line.split(" ", 1) for line in lines)
-        return {int(row[0]): row[1] for row in rows if len(row) == 2 and row[0].isdigit()}
+        """What the kernel remembers of the commands of threads that ran while something was traced.
+
+        A command may hold a newline, and what follows it may look like another thread's line: a thread that seems to
+        stand there twice has no known command.
+        """
+        found: dict[int, str | None] = {}
+        for line in _text(os.path.join(self.root, "saved_cmdlines")).split("\n"):
+            thread, space, command = line.partition(" ")
+            if space and thread.isascii() and thread.isdigit() and len(thread) < _MAX_DIGITS:
+                found[int(thread)] = None if int(thread) in found else command
+        return {thread: command for thread, command in found.items() if command is not None}
 
     def sweep(self) -> list[str]:
         """Remove the instances of runs that were killed; return their names.
@@ -195,7 +203,11 @@ class Instance:
         for name in os.listdir(os.path.join(self.path, "per_cpu")):
             for line in read_text(os.path.join(self.path, "per_cpu", name, "stats")).splitlines():
                 key, __, value = line.partition(":")
-                if key in ("overrun", "commit overrun", "dropped events") and value.strip().isdigit():
+                if (
+                    key in ("overrun", "commit overrun", "dropped events")
+                    and value.isascii()
+                    and value.strip().isdigit()
+                ):
                     found += int(value)
         return found
 

@@ -7,6 +7,7 @@ Source: RFC 9112.
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from typing import NamedTuple
@@ -20,6 +21,7 @@ _MAX_HEAD = 65536
 _MAX_LINE = 256
 _SHOWN = 300
 _NO_BODY = (204, 304)
+_STATUS = re.compile(rb"[1-9][0-9]{2}( |$)")
 
 
 class Answer(NamedTuple):
@@ -115,7 +117,7 @@ def _cut() -> Failed:
 def _head(reader: _Reader) -> tuple[int, str, dict[str, str]]:
     line = reader.line(_MAX_HEAD)
     version, __, rest = line.partition(b" ")
-    if not version.startswith(b"HTTP/") or not rest[:3].isdigit() or len(version) > _MAX_LINE:
+    if not version.startswith(b"HTTP/") or not _STATUS.match(rest) or len(version) > _MAX_LINE:
         raise Failed("damaged_answer", "first_byte", "the answer is not HTTP")
     headers: dict[str, str] = {}
     size = 0

@@ -9,11 +9,9 @@ what a killed run left behind is undone by the next one.
 from __future__ import annotations
 
 import os
-import signal
-from contextlib import contextmanager
-from typing import Iterator
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.host import Host
+from ansible_collections.nettriage.linux.plugins.module_utils.kernel.signals import undisturbed
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import dropin, files, survey, values
 from ansible_collections.nettriage.linux.plugins.module_utils.tune import journal as journals
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.apply import carry_out
@@ -43,7 +41,7 @@ def transact(host: Host, net: Net, request: Request, check: bool, tools: Tools) 
         state = _opened(request.state_dir, check)
         run.state = state
         run.journals = journals.history(state, net)
-        with _undisturbed():
+        with undisturbed():  # a hang-up of the connection waits until all is done or undone
             return _STATES[request.state](run)
     except (Trouble, OSError) as error:
         for setting in run.settings.values():
@@ -59,16 +57,6 @@ def _opened(path: str, check: bool) -> State | None:
         return journals.open_state(path, check)
     except Trouble as error:
         raise Trouble(f"{error}; run it as root") if os.geteuid() else error from error
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A hang-up of the connection, or a polite request to end, waits until all is done or undone."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _present(run: Run) -> Result:

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.nettriage.linux.plugins.plugin_utils.arithmetic import is_number
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import Catalogue, judge
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Unusable, facts_of
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import MISSHAPEN, Unusable, facts_of
 from ansible_collections.nettriage.linux.plugins.plugin_utils.pairs import Addresses, Pairs
 from ansible_collections.nettriage.linux.plugins.plugin_utils.paths import cleared, route_error
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import VERDICTS, sentence
@@ -127,11 +128,11 @@ def made(
         except Unusable as error:
             errors[source] = str(error)
             continue
-        path = facts.get("path") or {}
-        facts = {**facts, "path": {**path, "paths": cleared(path.get("paths") or [])}}
-        findings = [row for row in judge(facts, catalogue) if row["id"].startswith("path.")]
-        for destination in pairs.of(source):
-            cells += [_cell(source, destination, address, facts, findings) for address in addresses.of(destination)]
+        ways = [(destination, address) for destination in pairs.of(source) for address in addresses.of(destination)]
+        try:
+            cells += _cells(source, ways, facts, catalogue)
+        except MISSHAPEN:
+            errors[source] = "what it returned is not what peer_facts returns"
     hosts = list(dict.fromkeys([*pairs.sources, *pairs.destinations]))
     return Mesh(
         *stamp, hosts, errors, sorted(cells, key=lambda cell: cell.rank), pairs.possible, _groups(groups, hosts)
@@ -143,6 +144,17 @@ def _groups(groups: Mapping[str, Iterable[str]], hosts: list[str]) -> dict[str, 
     everyone = frozenset(hosts)
     found = {name: everyone.intersection(members) for name, members in groups.items()}
     return {name: members for name, members in found.items() if 1 < len(members) < len(everyone)}
+
+
+def _cells(source: str, ways: list[tuple[str, str]], facts: Row, catalogue: Catalogue) -> list[Cell]:
+    path = facts.get("path") or {}
+    facts = {**facts, "path": {**path, "paths": cleared(path.get("paths") or [])}}
+    findings = [row for row in judge(facts, catalogue) if row["id"].startswith("path.")]
+    return [_cell(source, destination, address, facts, findings) for destination, address in ways]
+
+
+def _number(value: Any) -> Any:
+    return value if is_number(value) else None
 
 
 def _cell(source: str, destination: str, address: str, facts: Row, findings: list[Row]) -> Cell:
@@ -157,14 +169,14 @@ def _cell(source: str, destination: str, address: str, facts: Row, findings: lis
         source,
         destination,
         address,
-        target.get("family") or path.get("family"),
+        next((each for each in (target.get("family"), path.get("family")) if each and isinstance(each, str)), None),
         verdict if reached else "unreachable",
-        path.get("loss"),
-        path.get("lost") or 0,
-        path.get("sent") or 0,
-        rtt.get("median"),
-        rtt.get("worst"),
-        pmtu.get("path_mtu") if pmtu.get("reached") else None,
+        _number(path.get("loss")),
+        _number(path.get("lost")) or 0,
+        _number(path.get("sent")) or 0,
+        _number(rtt.get("median")),
+        _number(rtt.get("worst")),
+        _number(pmtu.get("path_mtu")) if pmtu.get("reached") else None,
         pmtu.get("verdict") == "black_hole",
         None if reached else _why(target, path),
         own,

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import Catalogue, judge
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Unusable, facts_of
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import MISSHAPEN, Unusable, facts_of
 from ansible_collections.nettriage.linux.plugins.plugin_utils.paths import cleared
 
 Row = dict[str, Any]
@@ -37,10 +37,18 @@ class End:
             except Unusable as error:
                 self.error = str(error)
             else:
-                self.facts = {
-                    **found,
-                    "path": {**(found.get("path") or {}), "paths": cleared(rows(found, "path", "paths"))},
-                }
+                try:
+                    path = {**(found.get("path") or {}), "paths": cleared(rows(found, "path", "paths"))}
+                    self.facts = {**found, "path": path}
+                except MISSHAPEN:
+                    self.error = "what it returned is not what peer_facts returns"
+
+    @classmethod
+    def misshapen(cls, name: str) -> End:
+        """A host of a pair of which at least one end returned something of another form."""
+        made = cls(name, None, Catalogue({}, None, []), False)
+        made.error = "what it or the other end returned is not what peer_facts returns"
+        return made
 
     @property
     def seen(self) -> bool:

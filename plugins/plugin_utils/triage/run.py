@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import Catalogue
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import MISSHAPEN
 from ansible_collections.nettriage.linux.plugins.plugin_utils.pairs import Addresses, Pairs
 from ansible_collections.nettriage.linux.plugins.plugin_utils.triage import pair
 from ansible_collections.nettriage.linux.plugins.plugin_utils.triage.ends import End, Row
@@ -41,15 +42,24 @@ def verdicts(
     found = []
     for source, destination in pairs.all():
         for address in addresses.of(destination):
-            facts = pair.facts(
-                end(source), end(destination), address, addresses.of(source), asked.get("port"), asked.get("url")
-            )
-            found.append(reach(end(source), end(destination), facts, rules, address, asked))
+            own_addresses = addresses.of(source)
+            try:
+                found.append(_reached(end(source), end(destination), address, own_addresses, rules, asked))
+            except MISSHAPEN:
+                ends_unseen = (End.misshapen(source), End.misshapen(destination))
+                found.append(_reached(*ends_unseen, address, own_addresses, rules, asked))
     if len(results) > forks:
         # Counters of the one end are compared with what the other one did.
         apart = f"only {forks} of {len(results)} hosts were looked at at the same time: run it with -f {len(results)}"
         found = [replace(verdict, unseen=[*verdict.unseen, apart]) for verdict in found]
     return sorted(found, key=lambda verdict: verdict.rank)
+
+
+def _reached(
+    source: End, destination: End, address: str, own_addresses: list[str], rules: Catalogue, asked: Row
+) -> Verdict:
+    facts = pair.facts(source, destination, address, own_addresses, asked.get("port"), asked.get("url"))
+    return reach(source, destination, facts, rules, address, asked)
 
 
 def as_json(found: Sequence[Verdict], heading: str, generated: str, version: str) -> Iterator[str]:

@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils import catalogue
-from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import Catalogue, RuleError, evaluate, judge
+from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import (
+    Catalogue,
+    RuleError,
+    evaluate,
+    inside,
+    judge,
+)
 
 FACTS: dict[str, Any] = {
     "meta": {"uptime_s": 9000, "netns": None},
@@ -249,3 +255,7 @@ def rich_facts() -> dict[str, Any]:
 
 def test_each_limit_is_a_number() -> None:
     assert all(isinstance(value, (int, float)) for value in catalogue.built_in_limits().values())
+
+
+def test_a_command_is_one_line_wherever_it_is_to_be_run() -> None:
+    assert inside({"meta": {"netns": "a\n\x1b[31mb;id"}}, "ss -tn") == "ip netns exec 'a \\x1b[31mb;id' ss -tn"

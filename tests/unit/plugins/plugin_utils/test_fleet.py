@@ -135,3 +135,11 @@ def test_a_rule_that_fails_on_one_host_costs_only_that_host() -> None:
 def test_a_rule_that_cannot_be_read_fails_at_once() -> None:
     with pytest.raises(RuleError, match=r"own\.rule"):
         Judge(rows=3).host("a", result(json.dumps(FACTS)), {}, [own("facts.meta ==")])
+
+
+def test_facts_of_another_form_make_no_rule_of_the_collection_fail() -> None:
+    """A host that was taken over may answer anything; the audit of the others goes on."""
+    judge = Judge(rows=3)
+    host = judge.host("a", result(json.dumps({"meta": {"kernel": 6}, "sysctl": {"values": {}}})), {}, [])
+    assert host.verdict == "unreachable" and host.error and "cannot be evaluated" in host.error
+    assert judge.broken is None

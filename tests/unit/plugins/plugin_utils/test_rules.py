@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
+import shlex
 from typing import Any
 
 import pytest
 import yaml
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils import catalogue
+from ansible_collections.nettriage.linux.plugins.plugin_utils.catalogue import built_in_rules
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import evaluate
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view import traits
+from ansible_collections.nettriage.linux.plugins.plugin_utils.templates import Template
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean
 
 _CASES = os.path.join(os.path.dirname(__file__), "..", "..", "fixtures", "rules")
 _FINDING = [
@@ -299,3 +304,28 @@ def _is_change(key: str) -> bool:
         "flows",
         "peer_progress",
     )
+
+
+MARK = "MARK7"
+PASTED = ("$(id)", "`id`", ";reboot", "a b", "'", '"', "' ; id '", '" ; id "', "!!", "\\", "*", "~", "-rf", "a\nid", "")
+
+
+def commands() -> list[str]:
+    """Every command of every rule, those of pairs among them."""
+    triage = os.path.join(os.path.dirname(catalogue.__file__), "triage", "rules.yml")
+    with open(triage, encoding="utf-8") as file:
+        found = [rule.get("command") for rule in (*built_in_rules(), *yaml.safe_load(file))]
+    entries = [entry for each in found for entry in (each if isinstance(each, list) else [each]) if entry]
+    return [entry if isinstance(entry, str) else entry["text"] for entry in entries]
+
+
+@pytest.mark.parametrize("text", [*commands(), "a '{item}' b", 'a "x{item}y" b', "a \\'{item} b", "\"'{item}'\""])
+def test_a_name_stays_one_part_of_a_pasted_command(text: str) -> None:
+    """A shell takes exactly the words that the rule has, with the name in its place."""
+    (marked, simple) = (re.sub(r"(?<!\\)\{[^{}]*\}", instead, text) for instead in (MARK, "{item}"))
+    unescaped = re.sub(r"\\([{}])", r"\1", marked)
+    template = Template(simple, ("item",), shell=True)
+    for name in PASTED:
+        shown = clean(name)
+        expected = [word.replace(MARK, shown) for word in shlex.split(unescaped)]
+        assert shlex.split(template({"item": name})) == expected, template({"item": name})

@@ -226,3 +226,9 @@ def test_overwritten_bytes_are_survived(name: str, data: st.DataObject) -> None:
     junk = data.draw(st.text(max_size=20))
     found, __ = FILES[name](text[:at] + junk + text[at + len(junk) :])
     json.dumps(found, ensure_ascii=False).encode("utf-8")
+
+
+@pytest.mark.parametrize("digit", ["\u0663", "\u00b2", "_", "+"])
+def test_a_digit_that_only_python_knows_is_none(digit: str) -> None:
+    rows, damage = proc_net.cpu_table(f"entries found\n0{digit}1 00000002\n00000003 00000004\n")
+    assert rows == [{"entries": 3, "found": 4}] and damage == ["1 line is damaged"]

@@ -95,3 +95,11 @@ def test_an_instance_that_cannot_be_made(host: Host) -> None:
     with pytest.raises(Unavailable, match="a trace instance"), Tracefs(host).instance("drops", 64):
         raise AssertionError("it cannot be entered")
     assert os.listdir(os.path.join(Tracefs(host).root, "instances")) == []
+
+
+def test_a_command_with_a_newline_names_no_other_thread(host: Host) -> None:
+    """Whoever calls himself so can put lines into the file."""
+    tracefs = Tracefs(host)
+    saved = "7 nginx\n8 a\n7 fake\n\u00b2 x\n9 two words\n\u0663 y\n10\n"
+    pathlib.Path(tracefs.root, "saved_cmdlines").write_text(saved, encoding="utf-8")
+    assert tracefs.commands() == {8: "a", 9: "two words"}
