@@ -168,10 +168,11 @@ def read_file(path: str) -> tuple[str, os.stat_result] | None:
         if error.errno == errno.ELOOP:
             raise Trouble(f"{path} is a symbolic link, which is not followed") from error
         raise Trouble(f"{path}: {reason(error)}") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise Trouble(f"{path} is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Trouble(f"{path} is not a regular file")
         return file.read().decode("utf-8", "surrogateescape"), status
 
 

@@ -445,6 +445,10 @@ def test_a_file_that_is_a_link_or_lies_open_is_refused(tree: Any, tmp_path: Any,
     with pytest.raises(Refused, match="is not a regular file"):
         tree.run({"net.core.somaxconn": 8192}, check=check)
     tree.file.unlink()
+    tree.file.mkdir()
+    with pytest.raises(Refused, match=f"{tree.file} is not a regular file"):
+        tree.run({"net.core.somaxconn": 8192}, check=check)
+    tree.file.rmdir()
     tree.file.parent.chmod(0o777)
     with pytest.raises(Refused, match=r"sysctl\.d is writable by others"):
         tree.run({"net.core.somaxconn": 8192}, check=check)
