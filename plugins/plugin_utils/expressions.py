@@ -33,6 +33,7 @@ with suppress(ImportError):  # see packages.MISSING
 
 # The library's tree: type, value and children. Its own types are not part of its interface.
 Node = Any
+_SHOWN = 60
 
 
 class ExpressionError(ValueError):
@@ -48,9 +49,12 @@ class Expression:
 
     def __init__(self, text: str, roots: Collection[str], limits: Collection[str] = ()) -> None:
         self.text = text
-        tree = _parse(text)
-        self.limits = frozenset(_checked(tree, text, roots, limits))
-        self._evaluate = _compile(tree)
+        try:
+            tree = _parse(text)
+            self.limits = frozenset(_checked(tree, text, roots, limits))
+            self._evaluate = _compile(tree)
+        except RecursionError:
+            raise ExpressionError(f"{text[:_SHOWN]!r} ... is nested too deeply") from None
 
     def __call__(self, scope: dict[str, Any]) -> Any:
         try:

@@ -40,6 +40,7 @@ _BUFFER_SIZE = 65536
 _STAGE_SIZE = 32768
 _TIMEOUT_S = 10
 _DUMP_ATTEMPTS = 3
+_MAX_ERRNO = 4095  # include/linux/err.h
 
 Result = TypeVar("Result")
 
@@ -196,6 +197,8 @@ def raise_errno(buffer: bytearray, start: int, end: int) -> None:
     if end - start < _ERROR.size:
         return
     (code,) = _ERROR.unpack_from(buffer, start)
+    if code < -_MAX_ERRNO:
+        raise Malformed("netlink: an answer has an impossible error number")
     if code < 0:
         raise Unavailable(f"netlink: {os.strerror(-code)}") from OSError(-code, os.strerror(-code))
 

@@ -135,3 +135,8 @@ def test_a_function_that_gets_what_it_cannot_take_is_named(text: str) -> None:
 def test_tells_which_limits_it_reads() -> None:
     text = "item.a > limits.one || (item.b && item.c[?d > `1`] && ratio(item.a, limits.two) < `1`)"
     assert Expression(text, _ROOTS, ("one", "two", "three")).limits == {"one", "two"}
+
+
+def test_what_is_nested_too_deeply_is_told() -> None:
+    with pytest.raises(ExpressionError, match="nested too deeply"):
+        Expression("[" * 5000, ("facts",))

@@ -128,3 +128,9 @@ def test_attributes_are_read_as_they_were_written(pairs: list[tuple[int, bytes]]
 def test_damaged_attributes_stay_inside_their_message(data: bytes, start: int) -> None:
     for first, last in netlink.attributes(data, start, len(data)).values():
         assert start <= first <= last <= len(data)
+
+
+def test_an_impossible_error_number_is_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = answering(monkeypatch, message(netlink.NLMSG_DONE, struct.pack("=i", -(1 << 31))))
+    with pytest.raises(Malformed, match="impossible error number"):
+        list(link.dump(RTM_GETLINK, b""))
