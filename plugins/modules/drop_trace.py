@@ -59,7 +59,7 @@ EXAMPLES = r"""
     msg: "{{ row.count }} x {{ row.reason }} in {{ row.locations[0].function }}"
   vars:
     row: "{{ trace.drops.reasons | first }}"
-  when: trace.available and trace.drops.reasons
+  when: trace.available and trace.drops.reasons | length > 0
 
 - name: What the reasons mean, and where to look next
   ansible.builtin.debug:
@@ -68,7 +68,7 @@ EXAMPLES = r"""
 - name: Who opens connections, and to where?
   nettriage.linux.drop_trace:
     events: [connections]
-    duration: 30
+    duration: 5
   register: connecting
 """
 

@@ -84,9 +84,10 @@ EXAMPLES = r"""
     urls: [https://api.example.com/health]
   register: http
 
-- name: The phase that takes most, at the first address
+- name: The phase that takes most, at each address
   ansible.builtin.debug:
-    msg: "{{ http.urls[0].addresses[0].slow_phase }}: {{ http.urls[0].addresses[0].phases }}"
+    msg: "{{ item.slow_phase }}: {{ item.phases }}"
+  loop: "{{ http.urls[0].addresses }}"
 
 - name: Can this host reach its database and its cache, or does a firewall stand between them?
   nettriage.linux.http_probe:

@@ -72,10 +72,9 @@ EXAMPLES = r"""
   register: pmtu
 
 - name: Large transfers would hang
-  ansible.builtin.assert:
-    that: item.verdict != 'black_hole'
-    fail_msg: "{{ item.target }}: {{ item.why }}. On the router: {{ item.mss_advice.clamp }}"
-  loop: "{{ pmtu.paths }}"
+  ansible.builtin.fail:
+    msg: "{{ item.target }}: {{ item.why }}. On the router: {{ item.mss_advice.clamp }}"
+  loop: "{{ pmtu.paths | selectattr('verdict', 'equalto', 'black_hole') }}"
 
 - name: What does a connection to the web server carry?
   nettriage.linux.pmtu_probe:

@@ -75,7 +75,7 @@ EXAMPLES = r"""
 
 - name: Which destination takes most of the ephemeral ports, and for whom?
   ansible.builtin.debug:
-    msg: "{{ ansible_facts['nettriage_sockets'].tcp.destinations | first }}"
+    msg: "{{ ansible_facts['nettriage_sockets'].tcp.destinations[:1] }}"
 
 - name: The connections that the database's clients have forgotten to close
   nettriage.linux.socket_facts:

@@ -8,7 +8,9 @@ BIN is the folder of an environment's programs that has ansible-core, antsibull-
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,20 +18,28 @@ import sys
 from tests.tools.checkout import CACHE, COLLECTIONS
 
 PLACE = os.path.join(CACHE, "docs")
-# A build asks no other site. Labels of Ansible's own pages, to which the pages of plugins refer, lead here.
+# A build asks no other site. Labels of Ansible's own pages, to which the pages of plugins refer, lead to this one.
 _CONFIGURATION = "\nintersphinx_mapping = {}\n"
 _ELSEWHERE = """:orphan:
 
 .. _action_plugins:
 .. _ansible_configuration_settings:
 .. _common_return_values:
-.. _ansible_collections.ansible.builtin.copy_module:
-
+{labels}
 Elsewhere
 =========
 
 This is described in the documentation of Ansible itself, at https://docs.ansible.com.
 """
+
+
+def _foreign(pages: str) -> str:
+    """A label for each plugin of Ansible's own that the *pages* refer to."""
+    found: set[str] = set()
+    for page in glob.glob(os.path.join(pages, "*.rst")):
+        with open(page, encoding="utf-8") as file:
+            found.update(re.findall(r"<(ansible_collections\.ansible\.\w+\.\w+)>", file.read()))
+    return "".join(f".. _{label}:\n" for label in sorted(found))
 
 
 def main() -> int:
@@ -56,7 +66,7 @@ def main() -> int:
         with open(os.path.join(PLACE, "conf.py"), "a", encoding="utf-8") as file:
             file.write(_CONFIGURATION)
         with open(os.path.join(pages, "elsewhere.rst"), "w", encoding="utf-8") as file:
-            file.write(_ELSEWHERE)
+            file.write(_ELSEWHERE.format(labels=_foreign(pages)))
         run("sphinx-build", "-q", "-W", "--keep-going", "-c", PLACE, pages, os.path.join(PLACE, "build", "html"))
     except subprocess.CalledProcessError as error:
         return error.returncode
