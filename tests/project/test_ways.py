@@ -86,7 +86,7 @@ def test_defaults_of_the_group_reach_it_as_a_fact_module(place: Place) -> None:
     said = place.play(
         {
             "gather_facts": True,
-            "gather_timeout": 60,
+            "gather_timeout": 200,
             "module_defaults": {"group/nettriage.linux.all": {"interval": 0.2, "procfs": str(place.path)}},
             "vars": {"ansible_facts_modules": ["nettriage.linux.health_facts"]},
             "tasks": [check(f"{facts_of()}.meta.interval_s is not none", f"not {facts_of()}.meta.live")],
