@@ -60,8 +60,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core is not typ
         except ValueError as error:
             return {**result, "failed": True, "msg": str(error)}
         targets = [address for name in pairs.of(me) for address in addresses.of(name)]
-        # Who connects here matters only to those who ask for a port.
-        clients = pairs.to(me) if args["port"] else []
+        # Without a port, who connects here only tells by which links, and those that look themselves tell that already.
+        clients = pairs.to(me) if args["port"] or not targets else []
         if not targets and not clients:
             return {**result, "skipped": True, "msg": "This host is on neither end."}
         given = {name: untagged(args[name]) for name in PASSED if args.get(name) not in (None, "")}

@@ -27,7 +27,7 @@ class Pairs:
     def __init__(self, sources: str, destinations: str, hosts: Hosts, limit: int = MAX_TARGETS) -> None:
         """:param limit: how many destinations a source has at most.
 
-        :raises ValueError: a pattern that no host matches.
+        :raises ValueError: a pattern that no host matches, or a limit below 0.
         """
         for option, pattern in (("sources", sources), ("destinations", destinations)):
             if not pattern.strip():
@@ -35,6 +35,10 @@ class Pairs:
                 raise ValueError(
                     f"{option}: {pattern!r} is not accepted; give a pattern of hosts (role triage: {name})"
                 )
+        if limit < 0:
+            raise ValueError(
+                f"limit: {limit} is not accepted; give 0 or how many peers a host has (role mesh: mesh_peers)"
+            )
         self.sources = hosts(sources)
         if not self.sources:
             raise ValueError(f"{sources!r} matches no host of the inventory")

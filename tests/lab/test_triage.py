@@ -216,7 +216,7 @@ def test_faults_of_the_source(lab: Lab, tmp_path: pathlib.Path) -> None:
         "triage",
         tmp_path,
         star.hosts(),
-        triage_source="well,off,unplugged,greedy",
+        triage_source=["well", "off", "unplugged", "greedy"],
         triage_destination="store",
         triage_port=PORT,
         **QUICK,
@@ -259,6 +259,16 @@ def test_a_slow_service(lab: Lab, tmp_path: pathlib.Path, phase: str) -> None:
     assert pair["finding"] == "http.slow_phase"
     assert pair["evidence"]["source"]["slowest"]["phase"] == phase
     assert state(pair)["3"] == state(pair)["4"] == "ok"
+
+
+def test_without_a_port_the_destination_is_looked_at_too(lab: Lab, tmp_path: pathlib.Path) -> None:
+    """Who are given as a list are taken as the pattern that it is for a play."""
+    client, server, link = lab.pair()
+    hosts = {client: [link.addresses[0]], server: [link.addresses[1]]}
+    run = triaging.run("triage", tmp_path, hosts, triage_source=["client"], triage_destination=["server"], **QUICK)
+    pair = run.pair()
+    assert state(pair) == {"1/2": "ok", "3": "ok", "4": "not judged", "7": "not judged"}
+    assert f"{link.interfaces[1]} of server is up" in json.dumps(pair) and "not looked at" not in json.dumps(pair)
 
 
 def test_a_wrong_option_is_no_verdict(lab: Lab, tmp_path: pathlib.Path) -> None:

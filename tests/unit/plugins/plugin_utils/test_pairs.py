@@ -58,6 +58,11 @@ def test_an_end_that_is_not_stated() -> None:
         Pairs("", "db", hosts)
 
 
+def test_a_limit_below_zero() -> None:
+    with pytest.raises(ValueError, match=r"limit: -1 is not accepted; give 0 or how many"):
+        Pairs("web", "db", hosts, -1)
+
+
 @given(st.integers(2, 150), st.integers(0, 80))
 def test_a_limit_keeps_the_mesh_even(number: int, limit: int) -> None:
     """Each host looks at as many as it is looked at from, the same ones in every run."""
