@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import RuleError, evaluate, plain
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import MISSHAPEN
 from ansible_collections.nettriage.linux.plugins.plugin_utils.packages import MISSING
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.capture_terminal import table
 from ansible_collections.nettriage.linux.plugins.plugin_utils.terminal import columns
@@ -72,6 +73,6 @@ def _judged(captured: dict[str, Any], limits: dict[str, Any]) -> dict[str, list[
     for name, result in captured.items():
         try:
             found[name] = evaluate({"capture": result}, limits)
-        except RuleError:  # a host may answer anything, and costs the others nothing
+        except MISSHAPEN:  # a host may answer anything, and costs the others nothing
             found[name] = []
     return found

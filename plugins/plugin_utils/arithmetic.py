@@ -8,12 +8,14 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+# Far above 64 bits, and so low that no formula leaves the range of a float.
+LIMIT = 1e30
 _Z95 = 1.959964  # two-sided 95 % quantile of the normal distribution
 
 
 def is_number(value: Any) -> bool:
-    """Whether *value* is a finite number; a boolean is none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether *value* is a number that can be reckoned with; a boolean is none, nor is what no collector makes."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -LIMIT < value < LIMIT
 
 
 def positive(name: str, value: Any) -> float:

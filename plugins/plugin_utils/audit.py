@@ -9,9 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import Catalogue, RuleError, judge
-from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import Host, Unusable, facts_of, verdict_of
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import (
+    MISSHAPEN,
+    Host,
+    Unusable,
+    facts_of,
+    verdict_of,
+)
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import traits_of
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view import view_of
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import sentence
 
 
 class Judge:
@@ -36,13 +43,20 @@ class Judge:
             facts, text = facts_of(result)
         except Unusable as error:
             return Host(name, "unreachable", error=str(error), groups=groups, reached=not result.get("unreachable"))
-        view, traits = view_of(facts, self._rows), traits_of(facts)
+        try:
+            view, traits = view_of(facts, self._rows), traits_of(facts)
+        except MISSHAPEN as error:
+            why = f"its facts are not what health_facts returns ({sentence(error, 100)})"
+            return Host(name, "unreachable", (), text, error=why, groups=groups)
         try:
             findings = judge(facts, catalogue)
         except RuleError as error:
             if error.rule in {rule.get("id") for rule in rules or ()}:
                 self.broken = self.broken or f"{error} (host {name})"
             return Host(name, "unreachable", (), text, view, str(error), groups, traits=traits)
+        except MISSHAPEN as error:
+            why = f"its facts are not what health_facts returns ({sentence(error, 100)})"
+            return Host(name, "unreachable", (), text, view, why, groups, traits=traits)
         return Host(name, verdict_of(findings), findings, text, view, groups=groups, traits=traits)
 
     def limits(self, limits: Any, rules: Any) -> dict[str, Any]:

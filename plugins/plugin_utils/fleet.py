@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.nettriage.linux.plugins.plugin_utils.arithmetic import is_number
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.model import NOTHING, Joined
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.traits import Traits
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.view import View
@@ -146,28 +148,45 @@ def facts_of(result: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     facts = (result.get("ansible_facts") or {}).get("nettriage")
     if facts is None or result.get("unreachable"):
         raise Unusable(_reason(result))
-    if isinstance(facts, str):
-        parsed, text = _parse(facts)
-    else:
-        parsed, text = facts, json.dumps(facts, separators=(",", ":"))
+    parsed, text = _parse(facts if isinstance(facts, str) else json.dumps(facts, separators=(",", ":")))
     if not isinstance(parsed, dict) or not isinstance(parsed.get("meta"), dict):
         raise Unusable("what it returned are not the facts of nettriage.linux.health_facts")
     return parsed, text
 
 
+def _bounded(value: Any) -> Any:
+    """*value* without numbers that no collector makes, with which nobody can reckon."""
+    if isinstance(value, dict):
+        return {key: _bounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_bounded(item) for item in value]
+    return None if isinstance(value, int) and not isinstance(value, bool) and not is_number(value) else value
+
+
 def _parse(text: str) -> tuple[Any, str]:
     strange: list[str] = []
+
+    def number(written: str) -> float | None:
+        value = float(written)
+        return value if is_number(value) else strange.append(written)
+
     try:
         # NaN and Infinity are Python's own: nothing else could read the report.
-        parsed = json.loads(text, parse_constant=strange.append)
+        parsed = json.loads(text, parse_constant=strange.append, parse_float=number)
+        if _LONG_NUMBER.search(text):
+            strange.append(text)
+            parsed = _bounded(parsed)
     except (ValueError, RecursionError) as error:
         raise Unusable(f"its facts are damaged JSON: {sentence(error)}") from error
-    return parsed, json.dumps(parsed, separators=(",", ":")) if strange else text
+    # A host is one line of the report, which the next run reads by lines, and people see it on their terminals.
+    plain = text.isascii() and text.isprintable() and not strange
+    return parsed, text if plain else json.dumps(parsed, separators=(",", ":"))
 
 
 MODULE_FAILED = "the module failed"
+_LONG_NUMBER = re.compile("[0-9]{21}")  # more than 64 bits
 # What comes of facts in which something is not of the type that a collector makes: a host may answer anything.
-MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
+MISSHAPEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # What Ansible puts before the reason proper.
 _PREFIXES = ("Task failed: ", "Module failed: ", "Failed to connect to the host via ssh: ", "ssh: ")
 

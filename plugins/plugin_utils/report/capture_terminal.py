@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.addresses import endpoint
+from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import MISSHAPEN
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report.as_terminal import COLOURS, Line
 from ansible_collections.nettriage.linux.plugins.plugin_utils.templates import FORMATS
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import clean, count, fit, sentence
@@ -43,7 +44,7 @@ def table(
         severities = {finding["id"]: finding["severity"] for finding in reversed((findings or {}).get(host, []))}
         try:
             lines = list(_host(host, result, columns, severities))
-        except (AttributeError, KeyError, TypeError, ValueError):  # a host may answer anything
+        except MISSHAPEN:  # a host may answer anything
             lines = [
                 (fit(f"{clean(host)}: its answer is not what packet_capture returns", columns), COLOURS["unreachable"])
             ]

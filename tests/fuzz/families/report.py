@@ -31,7 +31,8 @@ HOSTILE = (
     "*_~#", "",
 )  # fmt: skip
 _VALUES: tuple[Any, ...] = (
-    None, True, -1, 0, 1, 2**31, 2**63, 2**80, 1.5, 1e308, -0.0, [], {}, [None], [[]], {"": None}, *HOSTILE,
+    None, True, -1, 0, 1, 2**31, 2**63, 2**80, 10**400, -(10**400), 1.5, 1e308, -0.0, [], {},
+    [None], [[]], {"": None}, *HOSTILE,
     "9" * 400, {"address": 1}, [{"name": "lo"}], [{"pid": "x", "command": 7}], "x" * 2000,
 )  # fmt: skip
 _COLUMNS, _ROWS = 79, 3
@@ -167,6 +168,8 @@ def check(fleet: Fleet, formats: Iterable[str] = tuple(FORMATS)) -> None:
         written.encode("utf-8")
         if name in ("json", "sarif"):
             json.loads(written, parse_constant=_no_constant)
+            if not written.isascii() or any(line and not line.isprintable() for line in written.split("\n")):
+                raise Broken(f"{name} holds a character that does something")
         elif name == "junit":
             ElementTree.fromstring(written)
         elif name == "html":

@@ -143,3 +143,17 @@ def test_facts_of_another_form_make_no_rule_of_the_collection_fail() -> None:
     host = judge.host("a", result(json.dumps({"meta": {"kernel": 6}, "sysctl": {"values": {}}})), {}, [])
     assert host.verdict == "unreachable" and host.error and "cannot be evaluated" in host.error
     assert judge.broken is None
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "-1" + "0" * 40, "1e999", "1e300"])
+def test_a_number_that_no_collector_makes_is_absent(number: str) -> None:
+    facts, text = facts_of(result(f'{{"meta": {{"uptime_s": {number}, "id": "{"7" * 30}"}}}}'))
+    assert facts == {"meta": {"uptime_s": None, "id": "7" * 30}} and json.loads(text) == facts
+    assert Judge(rows=3).host("a", result(f'{{"meta": {{"uptime_s": {number}}}}}'), {}, []).verdict == "ok"
+
+
+def test_a_host_is_one_line_of_the_report_and_that_is_plain() -> None:
+    """Else its facts could hold lines of other hosts for the comparison of the next run, or move a cursor."""
+    text = '{"meta": {},\n"b": {"verdict": "ok", "findings": []},\n "x": "\u009b31m\u202e"}'
+    facts, kept = facts_of(result(text))
+    assert kept.isascii() and kept.isprintable() and json.loads(kept) == facts == json.loads(text)
