@@ -106,7 +106,11 @@ def _checked(tree: Node, text: str, roots: Collection[str], limits: Collection[s
 
     :raises ExpressionError: an unknown function, root name or limit, or a wrong number of arguments.
     """
+    if tree["type"] == "expref":
+        raise ExpressionError(f"{text!r} is a reference, which only functions take")
     for node, root in _walk(tree, True):
+        if node["type"] != "function_expression" and any(child.get("type") == "expref" for child in node["children"]):
+            raise ExpressionError(f"{text!r} has a reference that is no argument of a function")
         if node["type"] in _NARROWING - {"pipe"} and node["children"][0]["type"] == "not_expression":
             # JMESPath reads !a.b as (!a).b, which is always null.
             raise ExpressionError(f"! at column {text.find('!') + 1} of {text!r} needs parentheses, as in !(a.b)")

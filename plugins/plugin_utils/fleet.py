@@ -168,7 +168,10 @@ def _parse(text: str) -> tuple[Any, str]:
 
     def number(written: str) -> float | None:
         value = float(written)
-        return value if is_number(value) else strange.append(written)
+        if is_number(value):
+            return value
+        strange.append(written)
+        return None
 
     try:
         # NaN and Infinity are Python's own: nothing else could read the report.

@@ -140,3 +140,10 @@ def test_tells_which_limits_it_reads() -> None:
 def test_what_is_nested_too_deeply_is_told() -> None:
     with pytest.raises(ExpressionError, match="nested too deeply"):
         Expression("[" * 5000, ("facts",))
+
+
+@pytest.mark.parametrize("text", ["&a", "[&a]", "{x: &a}", "a || &b"])
+def test_a_reference_is_only_for_functions(text: str) -> None:
+    """It is no value: nothing could write it down."""
+    with pytest.raises(ExpressionError, match="reference"):
+        Expression(text, ("a", "b"))
