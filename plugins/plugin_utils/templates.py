@@ -86,14 +86,15 @@ def _name_and_home(process: Any) -> tuple[str, str]:
 
 
 def _home(process: dict[str, Any]) -> str:
-    """The container, by as much of its id as the engines' own tools show; else the unit.
+    """The unit, and the container by as much of its id as the engines' own tools show.
 
-    The unit of a container only repeats its id: ``docker-0123...scope``.
+    The unit of a container as such only repeats its id: ``docker-0123...scope``.
     """
-    container = _plain(process.get("container") or "")
-    if container:
-        return f"container {container[:_SHOWN_ID]}" if _CONTAINER_ID.match(container) else container
-    return _plain(process.get("unit") or "")
+    unit, container = _plain(process.get("unit") or ""), _plain(process.get("container") or "")
+    if not container:
+        return unit
+    named = f"container {container[:_SHOWN_ID]}" if _CONTAINER_ID.match(container) else container
+    return f"{unit} in {named}" if unit and container not in unit else named
 
 
 def _workers(processes: list[Any]) -> str:

@@ -42,6 +42,11 @@ def _written(text: str, item: Any) -> str:
             },
             "nginx[7] (container 0123456789ab)",
         ),
+        (
+            "{item|process}",
+            {"pid": 7, "command": "nginx", "unit": "nginx.service", "container": f"{'0123456789ab' * 5}cdef"},
+            "nginx[7] (nginx.service in container 0123456789ab)",
+        ),
         ("{item|process}", None, "unknown process"),
         ("{item|process}", {"unowned": 4}, "unknown process"),
         ("{item|processes}", [], "unknown process"),
