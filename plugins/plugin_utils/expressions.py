@@ -109,7 +109,8 @@ def _checked(tree: Node, text: str, roots: Collection[str], limits: Collection[s
     if tree["type"] == "expref":
         raise ExpressionError(f"{text!r} is a reference, which only functions take")
     for node, root in _walk(tree, True):
-        if node["type"] != "function_expression" and any(child.get("type") == "expref" for child in node["children"]):
+        children = [child["type"] for child in node["children"] if isinstance(child, dict)]
+        if "expref" in children and node["type"] != "function_expression":
             raise ExpressionError(f"{text!r} has a reference that is no argument of a function")
         if node["type"] in _NARROWING - {"pipe"} and node["children"][0]["type"] == "not_expression":
             # JMESPath reads !a.b as (!a).b, which is always null.
