@@ -27,7 +27,8 @@ class _Refused(BadOption):
     """An option that a child did not accept, in its words."""
 
     def __init__(self, sentence: str) -> None:
-        ValueError.__init__(self, sentence)
+        super().__init__("", None, "")
+        self.args = (sentence,)
 
 
 class Children:

@@ -30,7 +30,7 @@ def table(mesh: Mesh, found: Sequence[Culprit], columns: int, lines: int) -> Ite
     if len(blamed) > room // 2:
         blamed = [*blamed[: room // 2 - 1], (f"... and more: {len(found)} in all, see the report", None)]
     yield from blamed
-    left = [(name, why) for name, why in mesh.errors.items()]
+    left = list(mesh.errors.items())
     for name, why in left[:3]:
         yield fit(f"not asked: {clean(name)}: {clean(why)}", columns), COLOURS["unreachable"]
     room -= len(blamed)

@@ -165,7 +165,7 @@ def test_a_larger_top_has_more_room(host: Host) -> None:
 
 
 def test_settings_that_differ_are_told_as_for_a_tuned_host(host: Host) -> None:
-    own: dict[str, Any] = {"sysctl": {"values": HERE, "namespaces": None}}
+    own: dict[str, Any] = {"sysctl": {"values": HERE, "namespaces": []}}
     views = [
         view(
             host, "pid:20", {"sysctl": {"values": {**HERE, "net.core.somaxconn": 128, "net.ipv4.tcp_mem": None}}}, [20]

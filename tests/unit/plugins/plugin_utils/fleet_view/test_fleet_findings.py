@@ -54,9 +54,9 @@ def finding(name: str, subject: str = "host", severity: str = "warning", **evide
 
 
 def folded(
-    stated: dict[str, str] | None = None, hosts: dict[str, Any] = FLEET, **found: list[dict[str, Any]]
+    stated: dict[str, str] | None = None, hosts: dict[str, Any] | None = None, **found: list[dict[str, Any]]
 ) -> list[FleetFinding]:
-    traits = nodes({name: traits_of(each) for name, each in hosts.items()})
+    traits = nodes({name: traits_of(each) for name, each in (FLEET if hosts is None else hosts).items()})
     rows, total = folding.fleet_findings(found, traits, Owners(traits, stated or {}), catalogue.built_in_limits())
     assert total == len(rows)
     return rows

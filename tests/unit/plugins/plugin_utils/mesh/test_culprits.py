@@ -14,7 +14,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.mesh.culprits impo
 from ansible_collections.nettriage.linux.plugins.plugin_utils.mesh.matrix import Cell, Mesh
 from ansible_collections.nettriage.linux.plugins.plugin_utils.text import width
 
-HOSTS = ["a", "b", "c", "d", "e"]
+HOSTS = ("a", "b", "c", "d", "e")
 Bad = Callable[[str, str], str | None]
 
 
