@@ -48,7 +48,7 @@ class Owners:
         if lost:
             reason = "their processes are hidden from this run or are no longer there"
             if found.hidden:
-                reason = f"the descriptors of {found.hidden} processes may not be read (that takes CAP_SYS_PTRACE)"
+                reason = f"the descriptors of {found.hidden} process(es) may not be read (that takes CAP_SYS_PTRACE)"
             self.limited.append(f"owners: {len(lost)} of {len(every)} sockets have no process: {reason}")
 
     def of(self, inodes: Iterable[int]) -> list[dict[str, Any]]:
