@@ -48,7 +48,8 @@ def _plan(rows: list[dict[str, Any]], asked: Mapping[str, Any], columns: int) ->
         yield fit(f"  set      {clean(key)} = {shown(value)}", columns), "yellow"
     for row in rows:
         if row["status"] != "planned":
-            told = sentence(f"{row['status']}  {row['remedy']}: {row['refused']}", 1000)
+            remedy = "" if row["remedy"] == "none" else f"{row['remedy']}: "
+            told = sentence(f"{row['status']}  {remedy}{row['refused']}", 1000)
             yield from _wrapped(told, columns, _STATUS[row["status"]])
             if row["status"] == "refused":
                 yield from _next(row, columns)

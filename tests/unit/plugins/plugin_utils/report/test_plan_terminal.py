@@ -79,3 +79,9 @@ def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
 )
 def test_values_as_sysctl_prints_them(value: Any, text: str) -> None:
     assert shown(value) == text
+
+
+def test_what_no_remedy_is_about_names_none() -> None:
+    row = {**REFUSED, "remedy": "none", "refused": "no setting cures tcp.send_queue: the peer does not read"}
+    lines = [line for line, __ in table({"web": [row]}, 80)]
+    assert lines[1] == "  refused  no setting cures tcp.send_queue: the peer does not read"
