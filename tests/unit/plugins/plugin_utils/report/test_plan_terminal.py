@@ -84,4 +84,4 @@ def test_values_as_sysctl_prints_them(value: Any, text: str) -> None:
 def test_what_no_remedy_is_about_names_none() -> None:
     row = {**REFUSED, "remedy": "none", "refused": "no setting cures tcp.send_queue: the peer does not read"}
     lines = [line for line, __ in table({"web": [row]}, 80)]
-    assert lines[1] == "  refused  no setting cures tcp.send_queue: the peer does not read"
+    assert lines[1] == "  refused no setting cures tcp.send_queue: the peer does not read"
