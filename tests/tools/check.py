@@ -55,7 +55,7 @@ MOLECULE = "tests/requirements-molecule.txt"
 CONTAINER_PROGRAMS = ("podman", "runc", "nsenter", "ssh")
 FUZZ = "tests/requirements-fuzz.txt"
 # For each harness; a longer run is `python -m tests.fuzz --seconds N`.
-FUZZ_SECONDS = "6"
+FUZZ_SECONDS = "3"
 
 # ansible-core's own support matrix: the versions that this collection supports, and the controller's Python for each.
 CORES = {
