@@ -172,7 +172,8 @@ class Netlink:
                     if kind in (NLMSG_ERROR, NLMSG_DONE):
                         raise_errno(self.buffer, offset + HEADER_SIZE, offset + size)
                         for stride, stage in staged.items():
-                            yield Batch(stage, len(stage), stride)
+                            if stage:  # not if the last one of its length has filled it
+                                yield Batch(stage, len(stage), stride)
                         return
                     stage = staged.setdefault(end - offset, bytearray())
                     stage += self.buffer[offset:end]

@@ -134,3 +134,13 @@ def test_an_impossible_error_number_is_damage(monkeypatch: pytest.MonkeyPatch) -
     link = answering(monkeypatch, message(netlink.NLMSG_DONE, struct.pack("=i", -(1 << 31))))
     with pytest.raises(Malformed, match="impossible error number"):
         list(link.dump(RTM_GETLINK, b""))
+
+
+def test_no_batch_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages of one length that are full just when the dump ends leave nothing behind."""
+    large, small = message(100, b"l" * netlink._STAGE_SIZE), message(100, b"s" * 4)
+    link = answering(monkeypatch, large + small, DONE)
+    assert [(batch.length, batch.stride) for batch in link.batches(18, b"")] == [
+        (len(large), len(large)),
+        (len(small), len(small)),
+    ]
