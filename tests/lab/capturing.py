@@ -23,7 +23,7 @@ _TIMEOUT_S = 60.0
 _NOBODY = 65534
 # The way of the module below its main().
 _CAPTURE = """
-import json, os, sys
+import json, os, subprocess, sys  # the library of this very Python may be closed to others
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.capture import packet_capture
 from ansible_collections.nettriage.linux.plugins.module_utils.target import open_target

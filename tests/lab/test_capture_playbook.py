@@ -10,6 +10,7 @@ import pathlib
 import stat
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 from ansible_collections.nettriage.linux.tests.lab import demo
@@ -24,8 +25,9 @@ class Site:
 
     def __init__(self, directory: pathlib.Path, *namespaces: Namespace, **others: dict[str, Any]) -> None:
         self.directory = directory
-        self.temporary = directory / "tmp"
-        self.temporary.mkdir()
+        # Its path is short: ansible-core makes a Unix socket there, and tests side by side have long ones.
+        self._temporary = tempfile.TemporaryDirectory(prefix="nt-")
+        self.temporary = pathlib.Path(self._temporary.name)
         hosts = {**{each.label: {"capture_netns": each.name} for each in namespaces}, **others}
         connection = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         inventory = {"all": {"hosts": hosts, "vars": connection}}

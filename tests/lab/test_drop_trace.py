@@ -33,6 +33,7 @@ from ansible_collections.nettriage.linux.tests.lab.netlab import (
 )
 
 _NOBODY = 65534
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _TIMEOUT_S = 90.0
 _PROGRAM = f"""
 import json, os, sys
@@ -62,6 +63,12 @@ _TOPICS = ["drops", "retransmits", "resets", "connections"]
 _QUIET_ATTEMPTS = 6
 
 
+def _heed() -> None:
+    """What the test run ignores, as one in the background does, its children would ignore as well."""
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_DFL)
+
+
 class Watch:
     """A run of the module's code in a process of its own.
 
@@ -82,6 +89,7 @@ class Watch:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment(),
+            preexec_fn=_heed,
         )
         self.pid = self._process.pid
 
@@ -318,7 +326,7 @@ def test_a_reader_that_is_too_slow_loses_and_counts(lab: Lab, tracefs: pathlib.P
     assert any("came faster" in sentence for sentence in found["limited"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", _ENDING)
 def test_a_run_that_is_told_to_end_leaves_nothing(tracefs: pathlib.Path, number: int) -> None:
     watch = Watch(tracefs, None, duration=60.0).begun()
     assert len(watch.instances()) == 2
