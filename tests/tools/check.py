@@ -468,6 +468,8 @@ def main() -> int:
     if unknown:
         print(f"no such area: {unknown[0]}; there are {', '.join(CHECKS)}", file=sys.stderr)
         return 2
+    # Ended from outside, what it has started ends as well.
+    signal.signal(signal.SIGTERM, lambda *__: sys.exit(128 + signal.SIGTERM))
     prepare()
     plan = Plan()
     for area in areas:
