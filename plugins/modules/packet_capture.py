@@ -140,7 +140,7 @@ EXAMPLES = r"""
 - name: All headers that pass one interface, for Wireshark
   nettriage.linux.packet_capture:
     interface: eth0
-    path: /root/eth0.pcap
+    path: /var/tmp/eth0.pcap
     max_bytes: 10000000
 """
 

@@ -52,6 +52,8 @@ ip link add bond0.101 type veth peer name peer0
 ip link add eth0 type veth peer name peer1
 mount -t tmpfs scene /run/netns
 mount -t tmpfs scene /var/lib
+mount -t tmpfs scene /var/tmp
+mount -t tmpfs scene /srv
 mount -t tmpfs scene /etc/sysctl.d
 mkdir -p /var/lib/prometheus/node-exporter
 ip netns add blue
