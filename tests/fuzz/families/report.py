@@ -80,9 +80,9 @@ class Choices:
         return int.from_bytes(self._data[self._at - 2 : self._at], "big") % max(1, count)
 
 
-def damaged(choices: Choices, whole: dict[str, Any] = FACTS) -> dict[str, Any]:
+def damaged(choices: Choices, whole: dict[str, Any] | None = None) -> dict[str, Any]:
     """The facts, with a few values exchanged for others, members removed and lists made long."""
-    facts = copy.deepcopy(whole)
+    facts = copy.deepcopy(FACTS if whole is None else whole)
     for __ in range(1 + choices.below(4)):
         place: Any = facts
         while True:
