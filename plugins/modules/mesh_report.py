@@ -23,6 +23,7 @@ author:
 extends_documentation_fragment:
   - nettriage.linux.attributes.controller
   - nettriage.linux.attributes
+  - nettriage.linux.pairs
 attributes:
   check_mode:
     details:
@@ -33,31 +34,6 @@ options:
       - Name of the variable in which each host registered the result of M(nettriage.linux.peer_look).
     type: str
     required: true
-  sources:
-    description:
-      - Pattern of the hosts that look, as C(hosts) of a play takes it.
-    type: str
-    required: true
-  destinations:
-    description:
-      - Pattern of the hosts that are looked at. A part of it that no host matches, separated by commas, is taken for
-        the name or address of a host outside of the inventory.
-    type: str
-    required: true
-  address_variable:
-    description:
-      - Name of the variable in which a host says by which address others reach it, as a text, or as a list with one for
-        each family.
-      - A host without it is reached by its C(ansible_host), the address of its default route if facts were gathered, or
-        its name in the inventory.
-    type: str
-    required: true
-  limit:
-    description:
-      - At how many destinations a source looks at most, 64 by default and at most. They are the same in every run, and
-        in a group each host is looked at from as many hosts as it looks at.
-    type: int
-    default: 0
   limits:
     description:
       - Limits of the rules that differ from their defaults, see P(nettriage.linux.findings#filter).
