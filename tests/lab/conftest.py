@@ -6,6 +6,7 @@
 ``shared_lab``   the same for all tests of one module
 ``audit``        ``audit(namespace)``: the real collectors in the namespace and the real rules: :class:`auditing.Audit`
 ``audits``       ``audits(one, other, ...)``: several namespaces at the same time, so that one interval serves all
+``hidden``       a procfs that does not show others' processes to nobody
 
 Without root the tests of this directory are skipped, and with ``CI`` set in the environment they fail. What a test
 prints when it passes, such as a speed before and after, is shown at the end.
@@ -14,6 +15,8 @@ prints when it passes, such as a speed before and after, is shown at the end.
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
 from typing import Iterator
 
 import pytest
@@ -67,3 +70,14 @@ def audit() -> auditing.AuditOne:
 def audits() -> auditing.AuditMany:
     """Audit several namespaces at the same time."""
     return auditing.audits
+
+
+@pytest.fixture
+def hidden() -> Iterator[str]:
+    """Where a procfs is mounted that shows others' processes to root only (proc(5), hidepid)."""
+    # Not below pytest's own folders, which only root may pass through.
+    with tempfile.TemporaryDirectory(prefix="nt-") as folder:
+        os.chmod(folder, 0o755)
+        subprocess.run(["mount", "-t", "proc", "-o", "hidepid=2", "none", folder], check=True)
+        yield folder
+        subprocess.run(["umount", folder], check=True)

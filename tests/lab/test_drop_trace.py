@@ -32,6 +32,7 @@ from ansible_collections.nettriage.linux.tests.lab.netlab import (
     wait_until,
 )
 
+pytestmark = pytest.mark.host_wide
 _NOBODY = 65534
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _TIMEOUT_S = 90.0

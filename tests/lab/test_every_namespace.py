@@ -28,6 +28,7 @@ from ansible_collections.nettriage.linux.tests.lab.netlab import (
     wait_until,
 )
 
+pytestmark = pytest.mark.host_wide
 _NOBODY = 65534
 _LEAKED = 60
 # Room for the namespaces of others.

@@ -329,9 +329,7 @@ def lab(plan: Plan) -> None:
         return
     need = (plan.environment(version, version, UNIT, RUNTIME), plan.collections(version))
     env = {"ANSIBLE_COLLECTIONS_PATH": third_party.DIRECTORY}
-    # A file is one worker's: its tests may share a lab.
-    workers = ("-n", str(max(2, os.cpu_count() or 1)), "--dist", "loadfile")
-    plan.add(Step("lab", pytest(version, "tests/lab", *workers), need, env, alone=True, loud=True))
+    plan.add(Step("lab", script("lab", tool(version, "python")), need, env, alone=True, loud=True))
 
 
 def bench(plan: Plan) -> None:
