@@ -243,6 +243,10 @@ duration_ms:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nettriage.linux.plugins.module_utils import compile_once
+
+compile_once.enable()
+
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.dns_probe import dns_probe
 from ansible_collections.nettriage.linux.plugins.module_utils.target import TARGET_SPEC, run
 

@@ -177,6 +177,10 @@ events_lost:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nettriage.linux.plugins.module_utils import compile_once
+
+compile_once.enable()
+
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.drop_trace import TOPICS, drop_trace
 from ansible_collections.nettriage.linux.plugins.module_utils.target import TARGET_SPEC, run
 

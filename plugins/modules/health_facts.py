@@ -85,6 +85,10 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nettriage.linux.plugins.module_utils import compile_once
+
+compile_once.enable()
+
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.health import HEALTH_SPEC, health
 from ansible_collections.nettriage.linux.plugins.module_utils.target import run
 

@@ -235,6 +235,10 @@ duration_ms:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nettriage.linux.plugins.module_utils import compile_once
+
+compile_once.enable()
+
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.http_probe import http_probe
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.http_url import secrets
 from ansible_collections.nettriage.linux.plugins.module_utils.target import TARGET_SPEC, run

@@ -293,6 +293,10 @@ limited:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nettriage.linux.plugins.module_utils import compile_once
+
+compile_once.enable()
+
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.capture import ENGINES, packet_capture
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.capture_filter import PROTOCOLS
 from ansible_collections.nettriage.linux.plugins.module_utils.target import TARGET_SPEC, run

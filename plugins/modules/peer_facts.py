@@ -147,6 +147,10 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nettriage.linux.plugins.module_utils import compile_once
+
+compile_once.enable()
+
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.peer_facts import peer_facts
 from ansible_collections.nettriage.linux.plugins.module_utils.target import TARGET_SPEC, run
 

@@ -209,6 +209,10 @@ limited:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nettriage.linux.plugins.module_utils import compile_once
+
+compile_once.enable()
+
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.pmtu import METHODS, pmtu_probe
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.targets import PROBE_SPEC
 from ansible_collections.nettriage.linux.plugins.module_utils.target import TARGET_SPEC, run

@@ -51,6 +51,10 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nettriage.linux.plugins.module_utils import compile_once
+
+compile_once.enable()
+
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.health import HEALTH_SPEC
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.http_url import secrets
 from ansible_collections.nettriage.linux.plugins.module_utils.probe.subsets import probed_health

@@ -156,6 +156,10 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nettriage.linux.plugins.module_utils import compile_once
+
+compile_once.enable()
+
 from ansible_collections.nettriage.linux.plugins.module_utils.collect.sockets_connections import socket_facts
 from ansible_collections.nettriage.linux.plugins.module_utils.target import SAMPLING_SPEC, TARGET_SPEC, run
 

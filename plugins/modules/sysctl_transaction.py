@@ -202,6 +202,10 @@ confirm_timeout:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nettriage.linux.plugins.module_utils import compile_once
+
+compile_once.enable()
+
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.errors import BadOption, Unavailable
 from ansible_collections.nettriage.linux.plugins.module_utils.target import TARGET_SPEC
 from ansible_collections.nettriage.linux.plugins.module_utils.tune.options import run
