@@ -51,6 +51,13 @@ options:
       - How many lines the terminal may show. With V(0) nothing is shown, for callbacks that print JSON.
     type: int
     default: 40
+  fail_on:
+    description:
+      - The verdict from which on the task fails, after the report was written.
+      - Pairs that could not be looked at count as failing for V(critical) and V(warning).
+    type: str
+    choices: [critical, warning, never]
+    default: never
 seealso:
   - module: nettriage.linux.peer_look
 """

@@ -62,6 +62,13 @@ options:
       - How many lines the terminal may show. With V(0) nothing is shown, for callbacks that print JSON.
     type: int
     default: 60
+  fail_on:
+    description:
+      - The verdict from which on the task fails, after the report was written.
+      - Pairs of which nothing could be seen count as failing for V(broken) and V(suspicious).
+    type: str
+    choices: [broken, suspicious, never]
+    default: never
 seealso:
   - module: nettriage.linux.peer_look
 """

@@ -65,7 +65,13 @@ def test_one_lossy_host_and_one_that_is_down(lab: Lab, tmp_path: pathlib.Path) -
             f"ip {direction} {fabric.address('delta')} numgen random mod 10 < 4 drop",
         )
     fabric["epsilon"].ip(f"link set {fabric.links[fabric['epsilon']].interfaces[0]} down")
-    run = triaging.run("mesh", tmp_path, fabric.inventory(), mesh_hosts="all", **QUICK)
+    run = triaging.run(
+        *("mesh", tmp_path, fabric.inventory()),
+        fails="fail_on=critical: of 20 pairs, ",
+        mesh_hosts="all",
+        mesh_fail_on="critical",
+        **QUICK,
+    )
     report = run.report
     kinds = {culprit["kind"]: culprit for culprit in report["culprits"]}
     assert [name for culprit in report["culprits"] for name in culprit["subject"]].count("delta") == 1
@@ -106,7 +112,9 @@ def test_a_group_that_is_well(lab: Lab, tmp_path: pathlib.Path) -> None:
     """Nobody is blamed; with a limit each host looks at as many as it is looked at from."""
     fabric = Fabric(lab, "one", "two", "three", "four")
     fabric.settle("one", "two", "three", "four")
-    run = triaging.run("mesh", tmp_path, fabric.inventory(), mesh_hosts="all", mesh_peers=2, **QUICK)
+    run = triaging.run(
+        "mesh", tmp_path, fabric.inventory(), mesh_hosts="all", mesh_peers=2, mesh_fail_on="warning", **QUICK
+    )
     assert run.report["culprits"] == [] and run.report["verdicts"]["ok"] == run.report["pairs"] == 8
     assert run.report["pairs_possible"] == 12
     for end in ("source", "destination"):

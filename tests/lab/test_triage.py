@@ -265,7 +265,8 @@ def test_without_a_port_the_destination_is_looked_at_too(lab: Lab, tmp_path: pat
     """Who are given as a list are taken as the pattern that it is for a play."""
     client, server, link = lab.pair()
     hosts = {client: [link.addresses[0]], server: [link.addresses[1]]}
-    run = triaging.run("triage", tmp_path, hosts, triage_source=["client"], triage_destination=["server"], **QUICK)
+    ends: dict[str, Any] = {"triage_source": ["client"], "triage_destination": ["server"]}
+    run = triaging.run("triage", tmp_path, hosts, triage_fail_on="suspicious", **ends, **QUICK)
     pair = run.pair()
     assert state(pair) == {"1/2": "ok", "3": "ok", "4": "not judged", "7": "not judged"}
     assert f"{link.interfaces[1]} of server is up" in json.dumps(pair) and "not looked at" not in json.dumps(pair)
@@ -295,6 +296,8 @@ def test_a_destination_outside_of_the_inventory(lab: Lab, tmp_path: pathlib.Path
             triage_source="shop",
             triage_destination=f"{address},{nobody},db.nowhere.lab",
             triage_port=PORT,
+            triage_fail_on="broken",
+            fails="fail_on=broken: of 3 pairs, 3 broken",
             **QUICK,
         )
     refused = run.pair("shop", address)

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +17,6 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.mesh.matrix import
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_html, as_markdown, files
 from ansible_collections.nettriage.linux.plugins.plugin_utils.templates import FORMATS
 
-_PAGE = os.path.join(os.path.dirname(files.__file__), "page")
 # A larger matrix is no picture any more; mesh.json has all of it.
 _MATRIX_HOSTS = 64
 _ROWS = 250
@@ -47,8 +44,7 @@ def write(mesh: Mesh, found: Sequence[Culprit], title: str, directory: str) -> l
 
 def page(mesh: Mesh, found: Sequence[Culprit], title: str) -> Iterator[str]:
     """The page, piece by piece: in the look of report.html, without any script."""
-    style = _file("page.css") + _file("mesh.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    style = as_html.part("page.css") + as_html.part("mesh.css")
     return (
         as_html.environment()
         .get_template("mesh.html.j2")
@@ -69,7 +65,7 @@ def page(mesh: Mesh, found: Sequence[Culprit], title: str) -> Iterator[str]:
             percent=_percent,
             ms=_ms,
             style=Markup(style),  # noqa: S704  # our own files
-            policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+            policy=f"default-src 'none'; style-src '{as_html.digest(style)}'; base-uri 'none'; form-action 'none'",
         )
     )
 
@@ -133,8 +129,3 @@ def document(mesh: Mesh, found: Sequence[Culprit], title: str) -> Iterator[str]:
         yield before + json.dumps(asdict(cell), separators=(",", ":"))
         before = ",\n"
     yield "\n ]\n}\n"
-
-
-def _file(name: str) -> str:
-    with open(os.path.join(_PAGE, name), encoding="utf-8") as file:
-        return file.read()

@@ -53,7 +53,7 @@ _MANY = 60
 
 def pieces(fleet: Fleet, title: str) -> Iterator[str]:
     """The page, piece by piece."""
-    style, script = _file("page.css"), "".join(map(_file, _SCRIPTS))
+    style, script = part("page.css"), "".join(map(part, _SCRIPTS))
     causes = {cause.id: at for at, cause in enumerate(fleet.causes)}
     hosts = {host.name: at for at, host in enumerate(fleet.hosts)}
     most = max(6, _FINDINGS // max(1, len(fleet.hosts)))
@@ -66,7 +66,7 @@ def pieces(fleet: Fleet, title: str) -> Iterator[str]:
             style=Markup(style),  # noqa: S704  # our own file
             script=Markup(script),  # noqa: S704
             data=map(Markup, page_data.pieces(fleet, causes, most, _LONGEST)),  # escaped there
-            policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+            policy=f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; "
             "base-uri 'none'; form-action 'none'",
             hosts=hosts,
             causes=causes,
@@ -127,10 +127,12 @@ def _shown(value: Any) -> Any:
     return "" if value is None else fit(clean(value), _LONGEST)
 
 
-def _file(name: str) -> str:
+def part(name: str) -> str:
+    """A file of the page."""
     with open(os.path.join(_PAGE, name), encoding="utf-8") as file:
         return file.read()
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """What a Content-Security-Policy allows *text* by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
