@@ -22,7 +22,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Mapping
 
 ACTORS = "ansible_collections.nettriage.linux.tests.lab.actors"
 TOOLS = ("ip", "nft", "ss", "nstat", "tc", "conntrack")
@@ -74,6 +74,26 @@ def command(*argv: str, stdin: str | None = None) -> str:
 def environment() -> dict[str, str]:
     """The environment of a Python program of the lab: it finds the collection where this process does."""
     return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def says(program: str, given: Any, timeout_s: float = 60.0, variables: Mapping[str, str] | None = None) -> Any:
+    """What *program*, in a Python of its own, prints as JSON when *given* is its input as JSON.
+
+    :param variables: more of its environment.
+    :raises LabError: it ended with an error.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env={**environment(), **(variables or {})},
+    )
+    if done.returncode:
+        raise LabError(done.stderr.strip())
+    return json.loads(done.stdout)
 
 
 def missing(tools: tuple[str, ...] = TOOLS) -> str | None:

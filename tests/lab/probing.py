@@ -5,9 +5,6 @@
 from __future__ import annotations
 
 import functools
-import json
-import subprocess
-import sys
 import time
 from typing import Any
 
@@ -17,7 +14,7 @@ from ansible_collections.nettriage.linux.tests.lab.netlab import (
     LabError,
     Link,
     Namespace,
-    environment,
+    says,
     wait_until,
 )
 
@@ -161,18 +158,7 @@ def probe(namespace: Namespace, name: str, *targets: str, nobody: bool = False, 
     """
     params = {**_COMMON, **_OWN[name], "netns": namespace.name, "targets": list(targets), **options}
     started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", _PROBE],
-        input=json.dumps([name, _NOBODY if nobody else 0, params]),
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        env=environment(),
-        check=False,
-    )
-    if done.returncode:
-        raise LabError(f"{name}_probe: {done.stderr.strip()}")
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = says(_PROBE, [name, _NOBODY if nobody else 0, params], _TIMEOUT_S)
     found["took_s"] = time.monotonic() - started
     return found
 

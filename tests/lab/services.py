@@ -5,15 +5,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
-import subprocess
-import sys
 from typing import Any, Iterator
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import evaluate
-from ansible_collections.nettriage.linux.tests.lab.netlab import LabError, Namespace, environment
+from ansible_collections.nettriage.linux.tests.lab.netlab import LabError, Namespace, says
 
 _TIMEOUT_S = 90.0
 # The way of the module below its main(); at the end it says which descriptors and children it still has.
@@ -40,18 +37,7 @@ def probe(name: str, namespace: Namespace, **params: Any) -> dict[str, Any]:
     :raises LabError: it failed, or left a descriptor or a child behind.
     """
     given = {"netns": namespace.name, "procfs": "/proc", "sysfs": "/sys", **params}
-    done = subprocess.run(
-        [sys.executable, "-c", _PROBE],
-        input=json.dumps([name, given]),
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-        env=environment(),
-    )
-    if done.returncode:
-        raise LabError(f"{name}: {done.stderr.strip()}")
-    said: dict[str, Any] = json.loads(done.stdout)
+    said: dict[str, Any] = says(_PROBE, [name, given], _TIMEOUT_S)
     if said["left"] or said["children"]:
         raise LabError(f"{name}: left behind: {said['left']}, children: {said['children']}")
     result: dict[str, Any] = said["result"]

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import pathlib
-import subprocess
 import sys
 from typing import Any, Iterator
 
@@ -17,7 +16,7 @@ import pytest
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import evaluate
 from ansible_collections.nettriage.linux.tests.lab import demo
 from ansible_collections.nettriage.linux.tests.lab.auditing import Audit
-from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, LabError, Namespace, command, environment
+from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, LabError, Namespace, command, says
 from ansible_collections.nettriage.linux.tests.lab.probing import TOO_BIG, Chain
 from ansible_collections.nettriage.linux.tests.lab.services import etc_of
 
@@ -180,18 +179,8 @@ def _unprivileged(namespace: Namespace, **options: Any) -> Audit:
         **{"netns": namespace.name, "procfs": "/proc", "sysfs": "/sys", "interval": 0, "top": 10, "as_json": False},
         **{"gather_subset": ["!all"], "targets": [], "urls": [], "names": [], "probe_timeout": 30, **options},
     }
-    done = subprocess.run(
-        [sys.executable, "-c", _COLLECT],
-        input=json.dumps(params),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**environment(), **{name: value for name, value in os.environ.items() if name == "SSL_CERT_FILE"}},
-        check=False,
-    )
-    if done.returncode:
-        raise LabError(done.stderr.strip())
-    facts = json.loads(done.stdout)
+    trusted = {name: value for name, value in os.environ.items() if name == "SSL_CERT_FILE"}
+    facts = says(_COLLECT, params, variables=trusted)
     return Audit(facts, evaluate(facts))
 
 

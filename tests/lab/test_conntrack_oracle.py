@@ -4,16 +4,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace, environment
+from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace, says
 
 pytestmark = pytest.mark.skipif(shutil.which("conntrack") is None, reason="conntrack(8) is not installed")
 
@@ -40,16 +37,7 @@ def collect(namespace: Namespace, unprivileged: bool = False) -> dict[str, Any]:
         "flows": True,
         "unprivileged": unprivileged,
     }
-    done = subprocess.run(
-        [sys.executable, "-c", _COLLECT],
-        input=json.dumps(params),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-        env=environment(),
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = says(_COLLECT, params)
     return found
 
 

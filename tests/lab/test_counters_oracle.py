@@ -8,13 +8,12 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from ansible_collections.nettriage.linux.plugins.module_utils.kernel.proc_net import GAUGES
-from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace, environment
+from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace, says
 
 _BYTES = 50_000
 _COLLECT = """
@@ -32,16 +31,7 @@ json.dump(gather(host, {"meta": meta, "tcp": tcp, "resolver": resolver}, 0, 10),
 
 def collect(netns: str, unprivileged: bool = False) -> dict[str, Any]:
     params = {"netns": netns, "procfs": "/proc", "sysfs": "/sys", "unprivileged": unprivileged}
-    done = subprocess.run(
-        [sys.executable, "-c", _COLLECT],
-        input=json.dumps(params),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-        env=environment(),
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = says(_COLLECT, params)
     return found
 
 

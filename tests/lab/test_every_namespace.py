@@ -24,7 +24,7 @@ from ansible_collections.nettriage.linux.tests.lab.netlab import (
     Actor,
     Lab,
     command,
-    environment,
+    says,
     wait_until,
 )
 
@@ -73,17 +73,7 @@ def everywhere(*meanwhile: list[str], user: int = 0, **options: Any) -> Audit:
     :param user: who does it; 0 is root.
     """
     given = {"params": {**_PARAMS, **options}, "meanwhile": meanwhile, "user": user}
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN],
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env=environment(),
-    )
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    said = says(_RUN, given, 120)
     assert said["came_back"]
     return Audit(said["facts"], evaluate(said["facts"]))
 

@@ -8,14 +8,12 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 from collections import Counter
 from typing import Any, Iterator
 
 import pytest
 
-from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace, environment, wait_until
+from ansible_collections.nettriage.linux.tests.lab.netlab import Lab, Namespace, says, wait_until
 
 _STATES = {"estab": "established", "unconn": "close", "fin_wait_1": "fin_wait1", "fin_wait_2": "fin_wait2"}
 _DUMMY_PEER = "203.0.113.9"
@@ -47,16 +45,7 @@ def collect(netns: str, **options: Any) -> dict[str, Any]:
         **{"unprivileged": False, "no_sock_diag": False},
         **options,
     }
-    done = subprocess.run(
-        [sys.executable, "-c", _COLLECT],
-        input=json.dumps(params),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-        env=environment(),
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = says(_COLLECT, params)
     return found
 
 

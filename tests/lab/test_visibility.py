@@ -4,16 +4,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from ansible_collections.nettriage.linux.plugins.plugin_utils.findings import evaluate
 from ansible_collections.nettriage.linux.tests.lab.auditing import Audit, AuditOne
-from ansible_collections.nettriage.linux.tests.lab.netlab import Actor, Lab, Namespace, environment, wait_until
+from ansible_collections.nettriage.linux.tests.lab.netlab import Actor, Lab, Namespace, says, wait_until
 
 _NOBODY = 65534
 _LEAKED = 60
@@ -45,16 +42,7 @@ def leak(shared_lab: Lab) -> tuple[Namespace, Actor]:
 def unprivileged(namespace: Namespace, procfs: str = "/proc") -> Audit:
     params: dict[str, Any] = {"netns": namespace.name, "procfs": procfs, "sysfs": "/sys", "interval": 0.5, "top": 10}
     params.update(gather_subset=["all"], as_json=False)
-    done = subprocess.run(
-        [sys.executable, "-c", _COLLECT],
-        input=json.dumps(params),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-        env=environment(),
-    )
-    facts = json.loads(done.stdout)
+    facts = says(_COLLECT, params)
     return Audit(facts, evaluate(facts))
 
 

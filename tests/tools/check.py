@@ -36,8 +36,8 @@ BENCHES = {
     "sockets": ("sockets.py", "--sockets", "60000", "--rounds", "5"),
     "sockets mixed": ("sockets.py", "--sockets", "60000", "--mixed", "--rounds", "5"),
     "owners": ("owners.py", "--processes", "1000", "--rounds", "5"),
-    "fleet": ("fleet", "--hosts", "20", "--rounds", "3"),
-    "transaction": ("transaction.py", "--hosts", "10", "--rounds", "3"),
+    "fleet": ("fleet", "--hosts", "8", "--rounds", "3"),
+    "transaction": ("transaction.py", "--hosts", "6", "--rounds", "3"),
 }
 
 OK, FAILED, MISSED, LEFT_OUT = "ok", "FAILED", "missed", "left out"
