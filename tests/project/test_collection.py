@@ -16,11 +16,13 @@ from tests.project.support import FILTERS, MODULES, ROLES, Run, names, read
 from tests.tools.check import CORES
 from tests.tools.checkout import files
 
-# Modules that ask a host: all but those whose action plugins need no connection.
+# Modules that ask a host: all but those whose action plugins need no connection, by themselves or as reports on pairs.
+ON_THE_CONTROLLER = ("_requires_connection = False", "class ActionModule(PairReport):")
 ASKING = {
     name
     for name in MODULES
-    if name not in names("plugins/action/") or "_requires_connection = False" not in read(f"plugins/action/{name}.py")
+    if name not in names("plugins/action/")
+    or not any(sign in read(f"plugins/action/{name}.py") for sign in ON_THE_CONTROLLER)
 }
 
 
