@@ -36,7 +36,7 @@ BENCHES = {
     "sockets": ("sockets.py", "--sockets", "60000", "--rounds", "5"),
     "sockets mixed": ("sockets.py", "--sockets", "60000", "--mixed", "--rounds", "5"),
     "owners": ("owners.py", "--processes", "1000", "--rounds", "5"),
-    "fleet": ("fleet", "--hosts", "8", "--rounds", "3"),
+    "fleet": ("fleet", "--hosts", "20", "--rounds", "3", "--no-guides"),
     "transaction": ("transaction.py", "--hosts", "6", "--rounds", "3"),
 }
 
