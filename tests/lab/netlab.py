@@ -76,7 +76,7 @@ def environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-def says(program: str, given: Any, timeout_s: float = 60.0, variables: Mapping[str, str] | None = None) -> Any:
+def says(program: str, given: Any, timeout_s: float = 30.0, variables: Mapping[str, str] | None = None) -> Any:
     """What *program*, in a Python of its own, prints as JSON when *given* is its input as JSON.
 
     :param variables: more of its environment.

@@ -180,7 +180,7 @@ def _unprivileged(namespace: Namespace, **options: Any) -> Audit:
         **{"gather_subset": ["!all"], "targets": [], "urls": [], "names": [], "probe_timeout": 30, **options},
     }
     trusted = {name: value for name, value in os.environ.items() if name == "SSL_CERT_FILE"}
-    facts = says(_COLLECT, params, variables=trusted)
+    facts = says(_COLLECT, params, 60, trusted)
     return Audit(facts, evaluate(facts))
 
 
