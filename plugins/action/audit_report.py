@@ -10,7 +10,6 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
 from typing import Any
 
 from ansible import constants
@@ -26,8 +25,10 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet import MODUL
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.changes import former
 from ansible_collections.nettriage.linux.plugins.plugin_utils.fleet_view.joining import joined
 from ansible_collections.nettriage.linux.plugins.plugin_utils.packages import MISSING
+from ansible_collections.nettriage.linux.plugins.plugin_utils.play import directory, now
 from ansible_collections.nettriage.linux.plugins.plugin_utils.report import as_terminal, files
 from ansible_collections.nettriage.linux.plugins.plugin_utils.terminal import columns
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import FAILING
 
 DEFAULT_FORMATS = ["html", "markdown", "json"]
 SPEC: dict[str, dict[str, Any]] = {
@@ -38,14 +39,9 @@ SPEC: dict[str, dict[str, Any]] = {
     "formats": {"type": "list", "elements": "str", "choices": list(files.FORMATS), "default": DEFAULT_FORMATS},
     "title": {"type": "str", "default": "Network audit"},
     "lines": {"type": "int", "default": 40},
-    "fail_on": {"type": "str", "choices": ["critical", "warning", "never"], "default": "never"},
+    "fail_on": {"type": "str", "choices": list(FAILING), "default": "never"},
 }
 # An audit that could not look must not pass.
-FAILING: dict[str, tuple[str, ...]] = {
-    "critical": ("critical", "unreachable"),
-    "warning": ("critical", "unreachable", "warning"),
-    "never": (),
-}
 # Strategies in which a host does not wait for the others, and run_once means nothing.
 FREE = ("free", "ansible.builtin.free", "host_pinned", "ansible.builtin.host_pinned")
 
@@ -152,7 +148,7 @@ class _Play:
             judge.limits(own_limits.of(first), own_rules.of(first)),
             former(self._before(path)),
         )
-        return join(hosts, _now(), VERSION, view)
+        return join(hosts, now(), VERSION, view)
 
     def _before(self, path: str) -> str:
         """The report.json of the run before: with ``serial`` this run's own earlier batches have replaced it."""
@@ -217,9 +213,7 @@ class _Play:
 
     def directory(self, path: str) -> str:
         """Where the report goes: beside the playbook, or for a playbook of a collection where the user stands."""
-        beside: str = self._variables["playbook_dir"]
-        base = os.getcwd() if "ansible_collections" in beside.split(os.sep) else beside
-        return os.path.normpath(os.path.join(base, os.path.expanduser(path)))
+        return directory(self._variables, path)
 
 
 class _Option:
@@ -253,7 +247,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return int(value) if isinstance(value, int) else float(value)
     return value
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -15,19 +15,14 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils import play
 from ansible_collections.nettriage.linux.plugins.plugin_utils.mesh import as_terminal, files, matrix
 from ansible_collections.nettriage.linux.plugins.plugin_utils.mesh.culprits import culprits
 from ansible_collections.nettriage.linux.plugins.plugin_utils.pair_report import (
-    NEVER,
     Judged,
     PairReport,
     Seen,
     options,
 )
 from ansible_collections.nettriage.linux.plugins.plugin_utils.pairs import untagged
+from ansible_collections.nettriage.linux.plugins.plugin_utils.text import FAILING
 
-FAILING: dict[str, tuple[str, ...]] = {
-    "critical": ("critical", "unreachable"),
-    "warning": ("critical", "unreachable", "warning"),
-    NEVER: (),
-}
 SPEC: dict[str, dict[str, Any]] = {**WHO, **options(FAILING, lines=40)}
 _TITLE = "Network mesh"
 

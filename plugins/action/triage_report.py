@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -24,7 +23,7 @@ from ansible_collections.nettriage.linux.plugins.plugin_utils.pair_report import
     options,
 )
 from ansible_collections.nettriage.linux.plugins.plugin_utils.pairs import untagged
-from ansible_collections.nettriage.linux.plugins.plugin_utils.report.files import replace
+from ansible_collections.nettriage.linux.plugins.plugin_utils.report.files import put
 from ansible_collections.nettriage.linux.plugins.plugin_utils.triage import as_markdown, as_terminal, run
 from ansible_collections.nettriage.linux.plugins.plugin_utils.triage.verdict import (
     BROKEN,
@@ -72,10 +71,5 @@ class ActionModule(PairReport):
 
 
 def _write(found: Sequence[Verdict], directory: str) -> list[str]:
-    os.makedirs(directory, mode=0o750, exist_ok=True)
-    moment, paths = play.now(), []
-    for name, make in _FILES.items():
-        path = os.path.join(directory, name)
-        replace(path, make(found, _TITLE, moment, VERSION))
-        paths.append(path)
-    return paths
+    moment = play.now()
+    return put(directory, ((name, make(found, _TITLE, moment, VERSION)) for name, make in _FILES.items()))

@@ -12,6 +12,12 @@ from collections.abc import Sequence
 
 SEVERITIES = ("critical", "warning", "info")
 VERDICTS = ("critical", "warning", "unreachable", "ok")
+# What may be asked for as fail_on, and the verdicts that fail then. What could not be looked at must not pass.
+FAILING: dict[str, tuple[str, ...]] = {
+    "critical": ("critical", "unreachable"),
+    "warning": ("critical", "unreachable", "warning"),
+    "never": (),
+}
 LAYERS = ("1/2", "3", "4", "7")
 
 _SPACES = dict.fromkeys(map(ord, "\t\n\v\f\r\x85\xa0\u2028\u2029"), " ")

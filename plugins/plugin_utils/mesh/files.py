@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
@@ -28,18 +27,12 @@ def write(mesh: Mesh, found: Sequence[Culprit], title: str, directory: str) -> l
 
     :raises OSError: the directory cannot be written.
     """
-    os.makedirs(directory, mode=0o750, exist_ok=True)
     made: dict[str, Callable[[Mesh, Sequence[Culprit], str], Iterator[str]]] = {
         "mesh.html": page,
         "mesh.md": markdown,
         "mesh.json": document,
     }
-    paths = []
-    for name, pieces in made.items():
-        path = os.path.join(directory, name)
-        files.replace(path, pieces(mesh, found, title))
-        paths.append(path)
-    return paths
+    return files.put(directory, ((name, pieces(mesh, found, title)) for name, pieces in made.items()))
 
 
 def page(mesh: Mesh, found: Sequence[Culprit], title: str) -> Iterator[str]:

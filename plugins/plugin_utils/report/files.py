@@ -36,13 +36,20 @@ def write(fleet: Fleet, title: str, directory: str, formats: Sequence[str]) -> l
 
     :raises OSError: the directory cannot be written.
     """
+    wanted = (made for name, made in FORMATS.items() if name in formats)
+    return put(directory, ((file_name, make(fleet, title)) for file_name, make in wanted))
+
+
+def put(directory: str, files: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
+    """Write *files*, each a name and its pieces, one after the other into *directory* and return their paths.
+
+    :raises OSError: the directory cannot be written.
+    """
     os.makedirs(directory, mode=0o750, exist_ok=True)
     paths = []
-    for name, (file_name, make) in FORMATS.items():
-        if name in formats:
-            path = os.path.join(directory, file_name)
-            replace(path, make(fleet, title))
-            paths.append(path)
+    for name, pieces in files:
+        paths.append(os.path.join(directory, name))
+        replace(paths[-1], pieces)
     return paths
 
 
